@@ -1,0 +1,110 @@
+# lifeboat. Needs gcc or clang, and the -dev packages scripts/bootstrap names.
+#   make check                  everything that proves this tree, as the CI runs it
+#   make BUILD=build-x SAN=...  another build beside the usual one
+PREFIX ?= /usr/local
+CFLAGS ?= -O2 -g
+BUILD  ?= build
+WARN    = -std=c11 -Wall -Wextra -Wpedantic -Wshadow -Wconversion
+VERSION = 0.1.0
+
+# A wall clock older than the sources is plainly wrong (design: time).
+BUILD_TIME := $(or $(SOURCE_DATE_EPOCH),$(shell git log -1 --format=%ct 2>/dev/null),1767225600)
+
+cppflags = -D_GNU_SOURCE -Ilib -I$(BUILD)/gen -DLIFEBOAT_VERSION='"$(VERSION)"' \
+	-DLIFEBOAT_SHARE='"$(PREFIX)/share/lifeboat"' $(CPPFLAGS)
+cflags   = $(WARN) $(CFLAGS) $(SAN)
+ldflags  = $(SAN) -Wl,--as-needed $(LDFLAGS)
+LDLIBS = -lsqlite3 -luuid -lxxhash -lcrypto
+
+LIB  := $(patsubst %.c,$(BUILD)/%.o,$(wildcard lib/*/*.c))
+CMDS := $(patsubst cmd/%.c,%,$(wildcard cmd/*.c))
+UNIT := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/*.c))
+TOOL := $(patsubst tests/tools/%.c,$(BUILD)/tools/%,$(wildcard tests/tools/*.c))
+PAGES := $(wildcard man/*.[1-8])
+
+# What is installed, as paths below PREFIX.
+SHARE := $(addprefix share/lifeboat/,$(notdir $(wildcard scripts/standby scripts/backup scripts/dpkg-events)))
+JQ    := $(patsubst lib/projectors/%,share/lifeboat/projectors/%,$(wildcard lib/projectors/*.jq))
+UNITS := $(patsubst systemd/%,lib/systemd/system/%,$(wildcard systemd/*.service systemd/*.timer))
+MAN   := $(foreach p,$(PAGES),share/man/man$(subst .,,$(suffix $(p)))/$(notdir $(p)))
+INSTALLED := $(CMDS:%=bin/%) $(MAN) $(JQ) $(SHARE) $(UNITS)
+AT = $(DESTDIR)$(PREFIX)
+
+all: $(CMDS:%=$(BUILD)/bin/%)
+
+tests: all $(UNIT) $(TOOL)
+
+$(BUILD)/bin/%: $(BUILD)/cmd/%.o $(BUILD)/liblifeboat.a
+	@mkdir -p $(@D)
+	$(CC) $(cflags) $(ldflags) -o $@ $^ $(LDLIBS)
+
+$(BUILD)/unit/%: $(BUILD)/tests/unit/%.o $(BUILD)/liblifeboat.a
+	@mkdir -p $(@D)
+	$(CC) $(cflags) $(ldflags) -o $@ $^ $(LDLIBS)
+
+$(BUILD)/tools/%: $(BUILD)/tests/tools/%.o $(BUILD)/liblifeboat.a
+	@mkdir -p $(@D)
+	$(CC) $(cflags) $(ldflags) -o $@ $^ $(LDLIBS)
+
+$(BUILD)/liblifeboat.a: $(LIB)
+	rm -f $@
+	$(AR) rcs $@ $^
+
+$(BUILD)/%.o: %.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(CC) $(cppflags) $(cflags) -MMD -MP -c -o $@ $<
+
+$(BUILD)/lib/base/clock.o: cppflags += -DLIFEBOAT_BUILD_TIME=$(BUILD_TIME)
+
+# The schema is SQL; the program carries its bytes.
+$(BUILD)/gen/schema.inc: lib/schema.sql
+	@mkdir -p $(@D)
+	od -An -v -tu1 $< | sed 's/[0-9][0-9]*/&,/g' >$@
+$(BUILD)/lib/core/store.o: $(BUILD)/gen/schema.inc
+
+# Other flags, another compiler or PREFIX: everything is compiled again.
+FLAGS := $(CC) $(cppflags) $(cflags) $(ldflags)
+ifneq ($(FLAGS),$(file <$(BUILD)/flags))
+$(BUILD)/flags: FORCE
+endif
+$(BUILD)/flags:
+	@mkdir -p $(@D)
+	@printf '%s\n' '$(subst ','\'',$(FLAGS))' >$@
+
+check:
+	scripts/check
+lint: all
+	scripts/lint
+check-asan:
+	$(MAKE) CC=clang BUILD=build-asan CFLAGS='-O1 -g -fno-omit-frame-pointer' \
+		SAN='-fsanitize=address,undefined -fno-sanitize-recover=all' tests
+	tests/run --asan build-asan
+check-valgrind: tests
+	tests/run --valgrind $(BUILD)
+check-crash: tests
+	tests/crash.sh
+check-faults: tests
+	tests/faults.sh
+fuzz:
+	tests/fuzz.sh
+bench: tests
+	tests/bench.sh
+
+install: all
+	@for f in $(CMDS); do install -D -m 755 $(BUILD)/bin/$$f $(AT)/bin/$$f || exit; done
+	@for f in $(MAN); do install -D -m 644 man/$${f##*/} $(AT)/$$f || exit; done
+	@for f in $(JQ); do install -D -m 644 lib/projectors/$${f##*/} $(AT)/$$f || exit; done
+	@for f in $(SHARE); do install -D -m 755 scripts/$${f##*/} $(AT)/$$f || exit; done
+	@for f in $(UNITS); do install -D -m 644 systemd/$${f##*/} $(AT)/$$f && \
+		sed -i 's|/usr/local|$(PREFIX)|g' $(AT)/$$f || exit; done
+uninstall:
+	@for f in $(INSTALLED); do rm -f $(AT)/$$f || exit; done
+	@rmdir $(AT)/share/lifeboat/projectors $(AT)/share/lifeboat 2>/dev/null || :
+clean:
+	rm -rf build build-asan build-clang build-fuzz $(BUILD)
+
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+.SECONDARY:
+.PHONY: all tests check lint check-asan check-valgrind check-crash check-faults fuzz bench \
+	install uninstall clean FORCE
+.DELETE_ON_ERROR:

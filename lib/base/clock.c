@@ -1,0 +1,54 @@
+#include "base/clock.h"
+
+#include <fcntl.h>
+#include <time.h>
+#include <unistd.h>
+
+static int64_t fixed_ms = -1;
+
+static int64_t ms_of(clockid_t id)
+{
+    struct timespec ts;
+
+    if (clock_gettime(id, &ts))
+        return 0;
+    return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+int64_t clock_now_ms(void)
+{
+    int64_t ms = fixed_ms >= 0 ? fixed_ms : ms_of(CLOCK_REALTIME);
+
+    return ms < 0 ? 0 : ms;
+}
+
+void clock_fix_ms(int64_t ms)
+{
+    fixed_ms = ms;
+}
+
+int64_t clock_boot_ms(void)
+{
+    return ms_of(CLOCK_BOOTTIME);
+}
+
+const char *clock_boot_id(void)
+{
+    static char id[37];
+    int fd;
+
+    if (id[0])
+        return id;
+    fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return id;
+    if (read(fd, id, 36) != 36)
+        id[0] = '\0';
+    close(fd);
+    return id;
+}
+
+int64_t clock_build_ms(void)
+{
+    return (int64_t)LIFEBOAT_BUILD_TIME * 1000;
+}

@@ -1,0 +1,90 @@
+#include "base/hash.h"
+
+#include <openssl/evp.h>
+#include <stdio.h>
+#include <string.h>
+#include <xxhash.h>
+
+struct digest hash_bytes(const void *p, size_t n)
+{
+    XXH128_hash_t h = XXH3_128bits(n ? p : "", n);
+
+    return (struct digest){h.low64, h.high64};
+}
+
+struct digest hash_pair(struct digest a, struct digest b)
+{
+    uint8_t both[2 * DIGEST_BYTES];
+
+    digest_bytes(a, both);
+    digest_bytes(b, both + DIGEST_BYTES);
+    return hash_bytes(both, sizeof both);
+}
+
+void digest_add(struct digest *sum, struct digest d)
+{
+    sum->lo += d.lo;
+    sum->hi += d.hi + (sum->lo < d.lo);
+}
+
+int digest_eq(struct digest a, struct digest b)
+{
+    return a.lo == b.lo && a.hi == b.hi;
+}
+
+static void put_be64(uint64_t v, uint8_t *out)
+{
+    for (int i = 7; i >= 0; i--, v >>= 8)
+        out[i] = (uint8_t)v;
+}
+
+static uint64_t get_be64(const uint8_t *in)
+{
+    uint64_t v = 0;
+
+    for (int i = 0; i < 8; i++)
+        v = v << 8 | in[i];
+    return v;
+}
+
+void digest_bytes(struct digest d, uint8_t out[DIGEST_BYTES])
+{
+    put_be64(d.hi, out);
+    put_be64(d.lo, out + 8);
+}
+
+struct digest digest_of_bytes(const uint8_t in[DIGEST_BYTES])
+{
+    return (struct digest){get_be64(in + 8), get_be64(in)};
+}
+
+void digest_text(struct digest d, char out[DIGEST_TEXT])
+{
+    snprintf(out, DIGEST_TEXT, "%016llx%016llx", (unsigned long long)d.hi,
+             (unsigned long long)d.lo);
+}
+
+int sha256_add(struct sha256 *h, const void *p, size_t n)
+{
+    if (!h->ctx) {
+        h->ctx = EVP_MD_CTX_new();
+        if (!h->ctx || !EVP_DigestInit_ex(h->ctx, EVP_sha256(), NULL))
+            return -1;
+    }
+    return EVP_DigestUpdate(h->ctx, p, n) ? 0 : -1;
+}
+
+int sha256_text(struct sha256 *h, char out[SHA256_TEXT])
+{
+    unsigned char sum[EVP_MAX_MD_SIZE];
+    unsigned int n = 0;
+    int failed = sha256_add(h, "", 0) || !EVP_DigestFinal_ex(h->ctx, sum, &n);
+
+    EVP_MD_CTX_free(h->ctx);
+    h->ctx = NULL;
+    if (failed)
+        return -1;
+    for (unsigned int i = 0; i < n && 2 * i + 2 < SHA256_TEXT; i++)
+        snprintf(out + 2 * i, 3, "%02x", sum[i]);
+    return 0;
+}

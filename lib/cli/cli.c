@@ -1,0 +1,284 @@
+#include "cli/cli.h"
+
+#include "base/clock.h"
+#include "base/stop.h"
+#include "cli/settings.h"
+#include "text/line.h"
+#include "text/rfc3339.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct cli cli;
+struct out cli_out = {.fd = STDOUT_FILENO};
+
+static const char *usage_text;
+static void (*exit_hook)(void);
+
+/* --- ending ------------------------------------------------------------- */
+
+void cli_on_exit(void (*hook)(void))
+{
+    exit_hook = hook;
+}
+
+static _Noreturn void leave(int status)
+{
+    if (exit_hook)
+        exit_hook();
+    exit(status);
+}
+
+static void complain(const char *fmt, va_list ap)
+{
+    struct buf line = {0};
+    char text[2048];
+
+    vsnprintf(text, sizeof text, fmt, ap);
+    /* One write a line: several processes may share this stderr. */
+    if (!buf_printf(&line, "%s: %s\n", cli.prog, text) &&
+        write(STDERR_FILENO, line.data, line.len) < 0) {
+        /* A reader of stderr that has left changes nothing. */
+    }
+    buf_free(&line);
+}
+
+void cli_warn(const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    complain(fmt, ap);
+    va_end(ap);
+}
+
+void cli_say(const char *fmt, ...)
+{
+    va_list ap;
+
+    if (cli.quiet)
+        return;
+    va_start(ap, fmt);
+    complain(fmt, ap);
+    va_end(ap);
+}
+
+void cli_usage_error(const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    complain(fmt, ap);
+    va_end(ap);
+    cli_warn("try %s --help", cli.prog);
+    leave(EX_USAGE);
+}
+
+void cli_die(const struct err *e)
+{
+    int number = stop_signal();
+
+    cli_warn("%s", e->msg);
+    leave(number && e->status == EX_TEMPFAIL ? 128 + number : e->status);
+}
+
+/* --- stdout ------------------------------------------------------------- */
+
+static _Noreturn void stdout_failed(void)
+{
+    if (cli_out.failed == EPIPE) {
+        if (exit_hook)
+            exit_hook();
+        signal(SIGPIPE, SIG_DFL);
+        raise(SIGPIPE);
+    }
+    cli_warn("unable to write to standard output: %s", strerror(cli_out.failed));
+    leave(EX_IOERR);
+}
+
+void cli_put(const void *p, size_t n)
+{
+    if (out_add(&cli_out, p, n))
+        stdout_failed();
+}
+
+void cli_putf(const char *fmt, ...)
+{
+    va_list ap;
+    char text[4096];
+    int n;
+
+    va_start(ap, fmt);
+    n = vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    cli_put(text, n < 0 ? 0 : n < (int)sizeof text ? (size_t)n : sizeof text - 1);
+}
+
+void cli_flush(void)
+{
+    if (out_flush(&cli_out))
+        stdout_failed();
+}
+
+int cli_finish(int status)
+{
+    int number = stop_signal();
+
+    cli_flush();
+    if (out_close(&cli_out) || (close(STDOUT_FILENO) && errno != EBADF)) {
+        cli_out.failed = errno;
+        stdout_failed();
+    }
+    return number ? 128 + number : status;
+}
+
+/* --- options ------------------------------------------------------------ */
+
+int64_t cli_number(const char *option, const char *arg, int64_t min, int64_t max)
+{
+    char *end;
+    long long n;
+
+    errno = 0;
+    n = strtoll(arg, &end, 10);
+    if (errno || end == arg || *end || n < min || n > max)
+        cli_usage_error("%s: %s: wants a number from %lld to %lld", option, arg, (long long)min,
+                        (long long)max);
+    return n;
+}
+
+int64_t cli_span_ms(const char *option, const char *arg)
+{
+    static const struct {
+        char unit;
+        int64_t ms;
+    } units[] = {{'s', 1000}, {'m', 60000}, {'h', 3600000}, {'d', 86400000}, {'\0', 1000}};
+    char *end;
+    long long n;
+
+    errno = 0;
+    n = strtoll(arg, &end, 10);
+    for (size_t i = 0; i < sizeof units / sizeof *units; i++)
+        if (!errno && end != arg && *end == units[i].unit && (!*end || !end[1]) && n >= 0 &&
+            n < INT64_MAX / 86400000)
+            return n * units[i].ms;
+    cli_usage_error("%s: %s: wants a span of time, such as 90, 15m, 24h or 7d", option, arg);
+}
+
+int64_t cli_time_ms(const char *option, const char *arg)
+{
+    int64_t ms;
+    char *end;
+
+    if (!rfc3339_parse(span_of(arg), &ms))
+        return ms;
+    errno = 0;
+    ms = strtoll(arg, &end, 10);
+    if (errno || end == arg || *end)
+        cli_usage_error("%s: %s: wants Unix milliseconds or a time such as 2026-01-26T09:30:00Z",
+                        option, arg);
+    return ms;
+}
+
+static int parse_progress(const char *arg)
+{
+    static const char *const names[] = {"auto", "json", "none"};
+
+    for (int i = 0; i < 3; i++)
+        if (!strcmp(arg, names[i]))
+            return i;
+    cli_usage_error("--progress: %s: wants auto, json or none", arg);
+}
+
+void cli_option(int c, const char *arg)
+{
+    switch (c) {
+    case 'h':
+        cli_put(usage_text, strlen(usage_text));
+        leave(cli_finish(0));
+    case 'V':
+        cli_putf("%s (lifeboat) %s\n", cli.prog, LIFEBOAT_VERSION);
+        leave(cli_finish(0));
+    case 'd':
+        cli.db = arg;
+        break;
+    case 'q':
+        cli.quiet = true;
+        break;
+    case OPT_PROGRESS:
+        cli.progress = parse_progress(arg);
+        break;
+    case OPT_MAX_LINE:
+        cli.max_line = (size_t)cli_number("--max-line", arg, 1, 1 << 30);
+        break;
+    default: /* getopt has said what is wrong */
+        cli_warn("try %s --help", cli.prog);
+        leave(EX_USAGE);
+    }
+}
+
+/* --- starting ----------------------------------------------------------- */
+
+static void or_die(int rc, const struct err *e)
+{
+    if (rc)
+        cli_die(e);
+}
+
+void cli_start(const char *argv0, const char *usage)
+{
+    const char *slash = strrchr(argv0, '/'), *v;
+    struct err e = ERR_NONE;
+
+    cli = (struct cli){.prog = slash ? slash + 1 : argv0, .max_line = LINE_MAX_DEFAULT};
+    usage_text = usage;
+    stop_catch();
+    or_die(settings_load(&e), &e);
+    v = settings_get("DB");
+    cli.db = v ? v : "/var/lib/lifeboat/lifeboat.db";
+    v = settings_get("SITE");
+    cli.site = v ? v : "main";
+    cli.device = settings_get("DEVICE");
+    cli.projectors = settings_get("PROJECTORS");
+    v = settings_get("WAIT");
+    cli.wait_s = v ? (int)cli_number("LIFEBOAT_WAIT", v, 0, 86400) : 30;
+    v = settings_get("NOW");
+    if (v)
+        clock_fix_ms(cli_number("LIFEBOAT_NOW", v, 0, (INT64_C(1) << 48) - 1));
+}
+
+struct store_settings cli_store_settings(bool bulk)
+{
+    return (struct store_settings){.device = cli.device, .wait_s = cli.wait_s, .bulk = bulk};
+}
+
+void cli_store(struct store *st, enum store_mode mode, bool bulk)
+{
+    struct store_settings set = cli_store_settings(bulk);
+    struct err e = ERR_NONE;
+
+    or_die(store_open(st, cli.db, mode, &set, &e), &e);
+}
+
+const char *cli_name(const char *operand)
+{
+    return strcmp(operand, "-") ? operand : "standard input";
+}
+
+int cli_open(const char *operand, struct err *e)
+{
+    int fd;
+
+    if (!strcmp(operand, "-"))
+        return STDIN_FILENO;
+    fd = open(operand, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        err_sys(e, EX_NOINPUT, "unable to open %s", operand);
+    return fd;
+}

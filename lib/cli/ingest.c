@@ -1,0 +1,188 @@
+#include "cli/ingest.h"
+
+#include "base/clock.h"
+#include "base/stop.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct note {
+    size_t item;
+    bool rejected;
+    char why[256];
+};
+
+static int on_raw(void *ctx, const struct line *l, struct err *e)
+{
+    struct ingest *in = ctx;
+
+    in->bytes += l->raw.n;
+    return in->raw ? in->raw(in, l, e) : 0;
+}
+
+static int on_control(void *ctx, const struct line *l, struct err *e)
+{
+    struct ingest *in = ctx;
+
+    return in->control ? in->control(in, l, e) : 0;
+}
+
+static int on_reject(void *ctx, const struct line *l, const struct event_fault *f, struct err *e)
+{
+    struct ingest *in = ctx;
+
+    in->received += l->first;
+    return rejects_line(&in->rejects, in->input, l, f->offset, f->why, e);
+}
+
+int ingest_open(struct ingest *in, struct err *e)
+{
+    in->hooks = (struct batch_hooks){in, on_raw, on_control, on_reject};
+    batch_open(&in->batch, &in->hooks);
+    return intake_open(&in->intake, e);
+}
+
+void ingest_close(struct ingest *in)
+{
+    batch_close(&in->batch);
+    intake_close(&in->intake);
+    buf_free(&in->echo);
+    free(in->notes);
+    rejects_close(&in->rejects);
+}
+
+uint64_t ingest_rejected(const struct ingest *in)
+{
+    return in->rejects.count;
+}
+
+static struct note *new_note(struct ingest *in, size_t item, bool rejected, struct err *e)
+{
+    if (in->note_count == in->note_cap) {
+        size_t cap = in->note_cap ? 2 * in->note_cap : 16;
+        struct note *notes = realloc(in->notes, cap * sizeof *notes);
+
+        if (!notes) {
+            err_set(e, EX_OSERR, "out of memory");
+            return NULL;
+        }
+        in->notes = notes;
+        in->note_cap = cap;
+    }
+    in->notes[in->note_count] = (struct note){.item = item, .rejected = rejected};
+    return &in->notes[in->note_count++];
+}
+
+static int note(struct ingest *in, size_t item, bool rejected, const char *why, struct err *e)
+{
+    struct note *n = new_note(in, item, rejected, e);
+
+    if (!n)
+        return -1;
+    snprintf(n->why, sizeof n->why, "%s", why);
+    return 0;
+}
+
+static int put_one(struct ingest *in, size_t i, struct err *e)
+{
+    struct event *ev = &in->batch.items[i].event;
+    enum put_result rc;
+
+    if (in->elsewhere_only && !ev->ts_device.set)
+        return note(in, i, true, "ts_device: missing (events that happen here go to "
+                                 "evstore-append)", e);
+    rc = intake_put(&in->intake, ev, &in->batch.arena, e);
+    if (rc == PUT_ERROR)
+        return -1;
+    if (rc == PUT_CONFLICT || rc == PUT_REFUSED)
+        return note(in, i, true, in->intake.why, e);
+    if (in->intake.was_ahead)
+        return note(in, i, false, "warning: its clock is far ahead of this store's", e);
+    if (in->intake.overtook)
+        return note(in, i, false,
+                    "warning: the clock here is behind this entity's; took the next time after "
+                    "its newest event", e);
+    return 0;
+}
+
+/* Items from *i on, as many as the time limit lets through. */
+static int put_some(struct ingest *in, size_t *i, struct err *e)
+{
+    int64_t until = clock_boot_ms() + BATCH_HOLD_MS;
+
+    for (; *i < in->batch.count; ++*i) {
+        if (*i % 64 == 63 && !in->endless && clock_boot_ms() > until)
+            break;
+        if (put_one(in, *i, e))
+            return -1;
+    }
+    return 0;
+}
+
+/* Says what there is to say about the items just committed. */
+static int tell(struct ingest *in, struct err *e)
+{
+    for (size_t n = 0; n < in->note_count; n++) {
+        const struct note *t = &in->notes[n];
+        const struct line *l = &in->batch.items[t->item].line;
+
+        if (!t->rejected)
+            cli_warn("%s:%llu: %s", in->input, (unsigned long long)l->number, t->why);
+        else if (rejects_line(&in->rejects, in->input, l, 0, t->why, e))
+            return -1;
+    }
+    in->note_count = 0;
+    if (in->echo.len) {
+        cli_put(in->echo.data, in->echo.len);
+        cli_flush();
+        in->echo.len = 0;
+    }
+    return 0;
+}
+
+static int transaction(struct ingest *in, size_t *i, struct err *e)
+{
+    struct store *st = in->intake.st;
+    size_t from = *i;
+    int rc;
+
+    if (in->intake.dry)
+        return intake_begin(&in->intake, e) || put_some(in, i, e) || tell(in, e) ? -1 : 0;
+    if (store_begin(st, e))
+        return -1;
+    rc = intake_begin(&in->intake, e) || put_some(in, i, e) || intake_end(&in->intake, e);
+    in->received += *i - from;
+    if (!rc && in->before_commit)
+        rc = in->before_commit(in, e);
+    if (rc) {
+        store_rollback(st);
+        return -1;
+    }
+    return store_commit(st, e) || tell(in, e) ? -1 : 0;
+}
+
+int ingest_store(struct ingest *in, struct err *e)
+{
+    size_t i = 0;
+
+    do {
+        if (transaction(in, &i, e))
+            return -1;
+    } while (i < in->batch.count);
+    return rejects_sync(&in->rejects, e);
+}
+
+int ingest_lines(struct ingest *in, struct line_reader *r, struct err *e)
+{
+    in->input = r->name;
+    batch_input(&in->batch, r);
+    while (!in->batch.ended && !stop_signal()) {
+        if (batch_fill(&in->batch, e))
+            return -1;
+        if (in->batch.count && ingest_store(in, e))
+            return -1;
+        progress_step(&in->progress, in->received, in->bytes);
+    }
+    return rejects_sync(&in->rejects, e);
+}

@@ -1,0 +1,49 @@
+/* ingest: batches of lines into the store, and what is said about them.
+ *
+ * Shared by the commands that store events. A batch is stored in one or more
+ * transactions, none of which holds the gate longer than BATCH_HOLD_MS;
+ * nothing is printed before its transaction is committed, and nothing is
+ * read or printed while one is open. */
+#ifndef LIFEBOAT_INGEST_H
+#define LIFEBOAT_INGEST_H
+
+#include "cli/cli.h"
+#include "cli/rejects.h"
+#include "core/batch.h"
+#include "store/events.h"
+
+struct ingest {
+    struct intake intake; /* its options are set by the command */
+    struct rejects rejects;
+    struct batch batch;
+    struct progress progress;
+    const char *input;     /* name of the input being read */
+    uint64_t received;     /* lines that are not control lines */
+    uint64_t bytes;        /* of input so far */
+    bool elsewhere_only;   /* refuse events without ts_device */
+    bool endless;          /* a store built aside: no limit to a transaction */
+    /* Inside each transaction, after its events. May be NULL. */
+    int (*before_commit)(struct ingest *in, struct err *e);
+    int (*control)(struct ingest *in, const struct line *l, struct err *e);
+    int (*raw)(struct ingest *in, const struct line *l, struct err *e);
+
+    struct batch_hooks hooks;
+    struct note *notes; /* what to say after the commit */
+    size_t note_count, note_cap;
+    struct buf echo;
+};
+
+/* Call after the options in intake are set and the store is open. */
+int ingest_open(struct ingest *in, struct err *e);
+void ingest_close(struct ingest *in);
+
+/* Reads one input to its end (or until a signal), storing as it goes. */
+int ingest_lines(struct ingest *in, struct line_reader *r, struct err *e);
+
+/* Stores the batch as it stands; ingest_lines calls it for every batch. */
+int ingest_store(struct ingest *in, struct err *e);
+
+/* Events that are not stored: bad lines, conflicts, refusals. */
+uint64_t ingest_rejected(const struct ingest *in);
+
+#endif

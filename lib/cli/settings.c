@@ -1,0 +1,105 @@
+#include "cli/settings.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define DEFAULT_FILE "/etc/lifeboat/lifeboat.env"
+
+/* Every setting there is; lifeboat(7) explains each. */
+static const char *const keys[] = {"DB", "SITE", "DEVICE", "WAIT", "PROJECTORS", "ENV", "NOW"};
+
+enum { KEYS = sizeof keys / sizeof *keys };
+
+static char *from_file[KEYS];
+
+static int key_of(const char *name, size_t n)
+{
+    for (int k = 0; k < KEYS; k++)
+        if (strlen(keys[k]) == n && !memcmp(keys[k], name, n))
+            return k;
+    return -1;
+}
+
+const char *settings_get(const char *name)
+{
+    int k = key_of(name, strlen(name));
+    char full[64];
+    const char *v;
+
+    snprintf(full, sizeof full, "LIFEBOAT_%s", name);
+    v = getenv(full);
+    if (!v && k >= 0)
+        v = from_file[k];
+    return v && *v ? v : NULL;
+}
+
+static int check_environment(struct err *e)
+{
+    extern char **environ;
+
+    for (char **v = environ; v && *v; v++) {
+        size_t n = strcspn(*v, "=");
+
+        if (!strncmp(*v, "LIFEBOAT_", 9) && key_of(*v + 9, n - 9) < 0)
+            return err_set(e, EX_CONFIG,
+                           "environment: no such setting: %.*s (lifeboat(7) lists them)", (int)n,
+                           *v);
+    }
+    return 0;
+}
+
+/* The value behind the "=", without quotes and trailing white space. */
+static char *unquote(char *v)
+{
+    size_t n = strlen(v);
+
+    while (n && strchr(" \t\r\n", v[n - 1]))
+        v[--n] = '\0';
+    if (n >= 2 && (*v == '"' || *v == '\'') && v[n - 1] == *v) {
+        v[n - 1] = '\0';
+        return v + 1;
+    }
+    return v;
+}
+
+static int take_line(char *line, const char *path, int number, struct err *e)
+{
+    char *name = line + strspn(line, " \t"), *eq = strchr(name, '=');
+    int k;
+
+    if (!strncmp(name, "export ", 7))
+        name += 7;
+    if (!*name || *name == '#' || *name == '\n' || *name == '\r')
+        return 0;
+    if (!eq)
+        return err_set(e, EX_CONFIG, "%s:%d: not KEY=value", path, number);
+    if (strncmp(name, "LIFEBOAT_", 9))
+        return 0;
+    k = key_of(name + 9, (size_t)(eq - name - 9));
+    if (k < 0)
+        return err_set(e, EX_CONFIG, "%s:%d: no such setting: %.*s (lifeboat(7) lists them)", path,
+                       number, (int)(eq - name), name);
+    free(from_file[k]);
+    from_file[k] = strdup(unquote(eq + 1));
+    return from_file[k] ? 0 : err_set(e, EX_OSERR, "out of memory");
+}
+
+int settings_load(struct err *e)
+{
+    const char *given = getenv("LIFEBOAT_ENV"), *path = given && *given ? given : DEFAULT_FILE;
+    char *line = NULL;
+    size_t cap = 0;
+    int number = 0, rc = 0;
+    FILE *f = fopen(path, "re");
+
+    if (!f && (errno != ENOENT || (given && *given)))
+        return err_sys(e, EX_CONFIG, "unable to read the settings %s", path);
+    while (f && !rc && getline(&line, &cap, f) >= 0)
+        rc = take_line(line, path, ++number, e);
+    if (f)
+        fclose(f);
+    free(line);
+    return rc ? rc : check_environment(e);
+}

@@ -1,0 +1,511 @@
+#include "core/store.h"
+
+#include "base/rng.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* lib/schema.sql, byte by byte. */
+static const char schema[] = {
+#include "schema.inc"
+    0};
+
+/* --- paths -------------------------------------------------------------- */
+
+static int out_of_memory(struct err *e)
+{
+    return err_set(e, EX_OSERR, "out of memory");
+}
+
+static bool exists(const char *path)
+{
+    struct stat st;
+
+    return !stat(path, &st);
+}
+
+static bool beside(const char *path, const char *suffix, char **name)
+{
+    if (asprintf(name, "%s%s", path, suffix) < 0) {
+        *name = NULL;
+        return false;
+    }
+    return exists(*name);
+}
+
+/* SQLite would replay a stray -wal over whatever store comes to stand beside
+ * it: events of another store, or of an older copy. */
+static int refuse_leftovers(const char *path, struct err *e)
+{
+    static const char *const suffixes[] = {"-wal", "-journal"};
+
+    for (size_t i = 0; i < 2; i++) {
+        char *name;
+        bool there = beside(path, suffixes[i], &name);
+
+        if (there)
+            err_set(e, EX_CANTCREAT,
+                    "%s: left behind by a store that is gone; move it away (it may hold that "
+                    "store's last events), then run this again",
+                    name);
+        free(name);
+        if (there)
+            return -1;
+    }
+    return 0;
+}
+
+static int sync_folder(const char *path, struct err *e)
+{
+    char *copy = strdup(path);
+    int fd, rc;
+
+    if (!copy)
+        return out_of_memory(e);
+    fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    free(copy);
+    rc = fd < 0 ? -1 : fsync(fd);
+    if (rc)
+        err_sys(e, EX_IOERR, "%s: unable to sync its folder", path);
+    if (fd >= 0)
+        close(fd);
+    return rc;
+}
+
+/* SQLite's temporary files go beside the store, not to a small /tmp. */
+static void temporary_files_beside(const char *path)
+{
+    char *copy = strdup(path);
+
+    if (copy && !sqlite3_temp_directory)
+        sqlite3_temp_directory = sqlite3_mprintf("%s", dirname(copy));
+    free(copy);
+}
+
+static int remember_place(struct store *st, struct err *e)
+{
+    struct stat file;
+
+    if (stat(st->path, &file))
+        return err_sys(e, EX_NOINPUT, "%s", st->path);
+    st->dev = file.st_dev;
+    st->ino = file.st_ino;
+    return 0;
+}
+
+bool store_in_place(const struct store *st)
+{
+    struct stat file;
+
+    return !stat(st->path, &file) && file.st_dev == st->dev && file.st_ino == st->ino;
+}
+
+/* --- identity ----------------------------------------------------------- */
+
+int store_meta_get(struct store *st, const char *key, char **value, struct err *e)
+{
+    struct stmt get = {.sql = "SELECT value FROM meta WHERE key = ?1"};
+    int rc;
+
+    *value = NULL;
+    if (stmt_ready(&get, &st->db, e))
+        return -1;
+    stmt_bind_span(&get, 1, span_of(key));
+    rc = stmt_step(&get, e);
+    if (rc == 1) {
+        struct span v = stmt_span(&get, 0);
+
+        *value = strndup(v.p ? v.p : "", v.n);
+        rc = *value ? 0 : out_of_memory(e);
+    }
+    stmt_free(&get);
+    return rc;
+}
+
+int store_meta_set(struct store *st, const char *key, const char *value, struct err *e)
+{
+    struct stmt set = {.sql = "INSERT INTO meta(key, value) VALUES(?1, ?2) "
+                              "ON CONFLICT(key) DO UPDATE SET value = excluded.value"};
+    int rc;
+
+    if (stmt_ready(&set, &st->db, e))
+        return -1;
+    stmt_bind_span(&set, 1, span_of(key));
+    stmt_bind_span(&set, 2, span_of(value));
+    rc = stmt_run(&set, e);
+    stmt_free(&set);
+    return rc;
+}
+
+/* A blank box must not be taken for the lost one: its name has a random end. */
+static int make_identity(struct store *st, struct err *e)
+{
+    uint8_t random[12];
+    char id[STORE_ID_TEXT], host[64] = "box", *device;
+    int rc;
+
+    if (rng_bytes(random, sizeof random, e))
+        return -1;
+    for (size_t i = 0; i < 8; i++)
+        snprintf(id + 2 * i, 3, "%02x", random[i]);
+    if (gethostname(host, sizeof host - 1) || !host[0])
+        strcpy(host, "box");
+    if (asprintf(&device, "%s-%02x%02x%02x%02x", host, random[8], random[9], random[10],
+                 random[11]) < 0)
+        return out_of_memory(e);
+    rc = store_meta_set(st, "store_id", id, e) || store_meta_set(st, "device_id", device, e) ||
+         store_meta_set(st, "hlc", "000000000000.0000", e);
+    free(device);
+    return rc ? -1 : 0;
+}
+
+static int load_identity(struct store *st, struct err *e)
+{
+    char *id, *device;
+
+    if (store_meta_get(st, "store_id", &id, e))
+        return -1;
+    if (!id || strlen(id) != STORE_ID_TEXT - 1) {
+        free(id);
+        return err_set(e, EX_DATAERR, "%s: its store_id is missing", st->path);
+    }
+    memcpy(st->id, id, STORE_ID_TEXT);
+    free(id);
+    if (st->set.device)
+        device = strdup(st->set.device);
+    else if (store_meta_get(st, "device_id", &device, e))
+        return -1;
+    st->device = device ? device : strdup("unknown");
+    return st->device ? 0 : out_of_memory(e);
+}
+
+/* --- opening ------------------------------------------------------------ */
+
+static int configure(struct store *st, struct err *e)
+{
+    sqlite3_busy_timeout(st->db.handle, st->set.wait_s * 1000);
+    if (db_exec(&st->db,
+                "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF; "
+                "PRAGMA temp_store = FILE; PRAGMA mmap_size = 0",
+                e))
+        return -1;
+    return st->set.bulk ? db_exec(&st->db, "PRAGMA cache_size = -57344", e) : 0;
+}
+
+/* What is in the file: 1 a store, 0 nothing yet, -1 something else. */
+static int look_inside(struct store *st, struct err *e)
+{
+    int64_t application, version, objects;
+
+    if (db_int(&st->db, "PRAGMA application_id", &application, e))
+        return -1;
+    if (db_int(&st->db, "PRAGMA user_version", &version, e))
+        return -1;
+    if (application == STORE_APPLICATION && version > STORE_VERSION)
+        return err_set(e, EX_CONFIG,
+                       "%s: a store of version %lld; this program knows version %d: "
+                       "install the newer lifeboat",
+                       st->path, (long long)version, STORE_VERSION);
+    if (application == STORE_APPLICATION && version == STORE_VERSION)
+        return 1;
+    if (db_int(&st->db, "SELECT count(*) FROM sqlite_schema", &objects, e))
+        return -1;
+    if (application == 0 && version == 0 && objects == 0)
+        return 0;
+    return err_set(e, EX_DATAERR, "%s: a SQLite database, but not a lifeboat store", st->path);
+}
+
+static int fill_schema(struct store *st, bool indexes, struct err *e)
+{
+    const char *split = strstr(schema, "-- INDEXES");
+    char *tables = strndup(schema, (size_t)(split - schema));
+    char mark[128];
+    int rc;
+
+    if (!tables)
+        return out_of_memory(e);
+    snprintf(mark, sizeof mark, "PRAGMA application_id = %d; PRAGMA user_version = %d",
+             STORE_APPLICATION, STORE_VERSION);
+    rc = db_exec(&st->db, tables, e) || make_identity(st, e) || db_exec(&st->db, mark, e) ||
+         (indexes && db_exec(&st->db, split, e));
+    free(tables);
+    return rc ? -1 : 0;
+}
+
+/* Makes the empty file at the path a store; the gate is held. */
+static int initialise(struct store *st, struct err *e)
+{
+    int rc;
+
+    if (db_exec(&st->db, "PRAGMA journal_mode = WAL", e) || db_exec(&st->db, "BEGIN IMMEDIATE", e))
+        return -1;
+    rc = look_inside(st, e);
+    if (rc == 0)
+        rc = fill_schema(st, true, e) ? -1 : 1;
+    if (rc < 0 || db_exec(&st->db, "COMMIT", e)) {
+        struct err ignored;
+
+        db_exec(&st->db, "ROLLBACK", &ignored);
+        return -1;
+    }
+    return sync_folder(st->path, e);
+}
+
+static int open_file(struct store *st, int flags, struct err *e)
+{
+    if (db_open(&st->db, st->path, flags, e) || configure(st, e) || remember_place(st, e)) {
+        db_close(&st->db);
+        return -1;
+    }
+    return 0;
+}
+
+static int create(struct store *st, struct err *e)
+{
+    int rc;
+
+    if (gate_enter(&st->gate, st->path, st->set.wait_s, e))
+        return -1;
+    rc = exists(st->path) ? 0 : refuse_leftovers(st->path, e);
+    if (!rc)
+        rc = open_file(st, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, e);
+    if (!rc)
+        rc = initialise(st, e);
+    gate_leave(&st->gate);
+    return rc;
+}
+
+static int open_existing(struct store *st, enum store_mode mode, struct err *e)
+{
+    int inside;
+
+    if (open_file(st, mode == STORE_READ ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE, e))
+        return -1;
+    inside = look_inside(st, e);
+    if (inside == 1)
+        return 0;
+    db_close(&st->db);
+    if (inside < 0)
+        return -1;
+    if (mode == STORE_CREATE)
+        return create(st, e);
+    return err_set(e, EX_NOINPUT, "%s: an empty file, not a store yet", st->path);
+}
+
+static int prepare(struct store *st, const char *path, const struct store_settings *set,
+                   struct err *e)
+{
+    *st = (struct store){.set = *set, .gate.fd = -1};
+    st->path = strdup(path);
+    if (!st->path)
+        return out_of_memory(e);
+    temporary_files_beside(path);
+    return gate_init(&st->gate, path, e);
+}
+
+int store_open(struct store *st, const char *path, enum store_mode mode,
+               const struct store_settings *set, struct err *e)
+{
+    int rc;
+
+    if (prepare(st, path, set, e))
+        rc = -1;
+    else if (exists(path))
+        rc = open_existing(st, mode, e);
+    else if (mode == STORE_CREATE)
+        rc = create(st, e);
+    else
+        rc = refuse_leftovers(path, e) ? -1 : err_set(e, EX_NOINPUT, "%s: no such store", path);
+    if (!rc)
+        rc = load_identity(st, e);
+    if (rc)
+        store_close(st);
+    return rc;
+}
+
+static void discard_aside(struct store *st)
+{
+    char *journal;
+
+    if (beside(st->aside, "-journal", &journal))
+        unlink(journal);
+    free(journal);
+    unlink(st->aside);
+    free(st->aside);
+    st->aside = NULL;
+}
+
+void store_close(struct store *st)
+{
+    if (st->in_transaction)
+        store_rollback(st);
+    if (st->db.handle)
+        db_close(&st->db);
+    if (st->aside)
+        discard_aside(st);
+    gate_leave(&st->gate);
+    gate_free(&st->gate);
+    free(st->device);
+    free(st->path);
+    st->device = st->path = NULL;
+}
+
+/* --- transactions ------------------------------------------------------- */
+
+int store_begin(struct store *st, struct err *e)
+{
+    if (!st->aside) {
+        if (gate_enter(&st->gate, st->path, st->set.wait_s, e))
+            return -1;
+        if (db_exec(&st->db, "BEGIN IMMEDIATE", e)) {
+            gate_leave(&st->gate);
+            return -1;
+        }
+    }
+    st->in_transaction = true;
+    return 0;
+}
+
+void store_rollback(struct store *st)
+{
+    struct err ignored;
+
+    if (!st->aside) {
+        if (!sqlite3_get_autocommit(st->db.handle))
+            db_exec(&st->db, "ROLLBACK", &ignored);
+        gate_leave(&st->gate);
+    }
+    st->in_transaction = false;
+}
+
+int store_commit(struct store *st, struct err *e)
+{
+    if (st->aside) {
+        st->in_transaction = false;
+        return 0;
+    }
+    if (!store_in_place(st)) {
+        store_rollback(st);
+        return err_set(e, EX_PROTOCOL,
+                       "%s: replaced or removed while it was open; nothing of the last batch was "
+                       "kept: run this again",
+                       st->path);
+    }
+    if (db_exec(&st->db, "COMMIT", e)) {
+        store_rollback(st);
+        return -1;
+    }
+    st->in_transaction = false;
+    gate_touch(&st->gate);
+    gate_leave(&st->gate);
+    return 0;
+}
+
+int store_snapshot(struct store *st, struct err *e)
+{
+    int64_t ignored;
+
+    if (db_exec(&st->db, "BEGIN", e))
+        return -1;
+    return db_int(&st->db, "SELECT max(seq) FROM events", &ignored, e);
+}
+
+void store_snapshot_end(struct store *st)
+{
+    struct err ignored;
+
+    if (!sqlite3_get_autocommit(st->db.handle))
+        db_exec(&st->db, "COMMIT", &ignored);
+}
+
+/* --- building aside ----------------------------------------------------- */
+
+static int open_aside(struct store *st, struct err *e)
+{
+    if (asprintf(&st->aside, "%s-building", st->path) < 0) {
+        st->aside = NULL;
+        return out_of_memory(e);
+    }
+    unlink(st->aside); /* of a build that was killed; the gate is ours */
+    if (db_open(&st->db, st->aside, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, e))
+        return -1;
+    if (configure(st, e) ||
+        db_exec(&st->db,
+                "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; "
+                "PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE",
+                e))
+        return -1;
+    return fill_schema(st, false, e) || load_identity(st, e) ? -1 : 0;
+}
+
+int store_build(struct store *st, const char *path, const struct store_settings *set,
+                struct err *e)
+{
+    int rc = -1;
+
+    if (exists(path))
+        return 1;
+    if (prepare(st, path, set, e) || gate_enter(&st->gate, path, set->wait_s, e)) {
+        store_close(st);
+        return -1;
+    }
+    if (exists(path))
+        rc = 1;
+    else if (!refuse_leftovers(path, e))
+        rc = open_aside(st, e);
+    if (rc)
+        store_close(st);
+    return rc;
+}
+
+static int sync_file(const char *path, struct err *e)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int rc = fd < 0 ? -1 : fsync(fd);
+
+    if (rc)
+        err_sys(e, EX_IOERR, "%s: unable to sync", path);
+    if (fd >= 0)
+        close(fd);
+    return rc;
+}
+
+/* A rename that never replaces; link and unlink where the file system has none. */
+static int put_in_place(const char *from, const char *to, struct err *e)
+{
+    if (!renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE))
+        return 0;
+    if (errno == EINVAL || errno == ENOSYS) {
+        if (!link(from, to)) {
+            unlink(from);
+            return 0;
+        }
+    }
+    if (errno == EEXIST)
+        return err_set(e, EX_PROTOCOL, "%s: another store appeared here meanwhile", to);
+    return err_sys(e, EX_CANTCREAT, "%s: unable to put the new store in place", to);
+}
+
+int store_publish(struct store *st, struct err *e)
+{
+    if (db_exec(&st->db, strstr(schema, "-- INDEXES"), e) || db_exec(&st->db, "COMMIT", e) ||
+        db_exec(&st->db, "PRAGMA locking_mode = NORMAL; PRAGMA journal_mode = WAL", e))
+        return -1;
+    db_close(&st->db);
+    if (sync_file(st->aside, e) || refuse_leftovers(st->path, e) ||
+        put_in_place(st->aside, st->path, e))
+        return -1;
+    free(st->aside);
+    st->aside = NULL;
+    if (sync_folder(st->path, e) || open_file(st, SQLITE_OPEN_READWRITE, e))
+        return -1;
+    gate_touch(&st->gate);
+    gate_leave(&st->gate);
+    return 0;
+}

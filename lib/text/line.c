@@ -1,0 +1,178 @@
+#include "text/line.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { FIRST_ROOM = 64 * 1024 };
+
+void line_open(struct line_reader *r, int fd, const char *name, size_t max)
+{
+    *r = (struct line_reader){.fd = fd, .name = name, .max = max};
+}
+
+void line_close(struct line_reader *r)
+{
+    free(r->data);
+    r->data = NULL;
+}
+
+void line_release(struct line_reader *r)
+{
+    if (r->begin) {
+        memmove(r->data, r->data + r->begin, r->end - r->begin);
+        r->scanned -= r->begin;
+        r->end -= r->begin;
+        r->begin = 0;
+    }
+}
+
+static int grow(struct line_reader *r, size_t cap)
+{
+    char *p = realloc(r->data, cap);
+
+    if (!p)
+        return -1;
+    r->data = p;
+    r->cap = cap;
+    return 0;
+}
+
+/* Room for more at the end; 1 if there is none without moving what is held. */
+static int make_room(struct line_reader *r, bool wait)
+{
+    if (r->end < r->cap)
+        return 0;
+    if (!wait)
+        return r->data ? 1 : grow(r, FIRST_ROOM);
+    line_release(r);
+    if (r->end < r->cap)
+        return 0;
+    if (r->cap < FIRST_ROOM)
+        return grow(r, FIRST_ROOM);
+    return grow(r, 2 * r->cap);
+}
+
+static bool readable(int fd)
+{
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+
+    return poll(&p, 1, 0) > 0;
+}
+
+/* Reads once. LINE_OK: something came, or the end is known. */
+static enum line_result fill(struct line_reader *r, bool wait, struct err *e)
+{
+    int room = make_room(r, wait);
+    ssize_t n;
+
+    if (room < 0)
+        return (enum line_result)err_set(e, EX_OSERR, "%s: out of memory", r->name);
+    if (room > 0 || (!wait && !readable(r->fd)))
+        return LINE_NONE;
+    n = read(r->fd, r->data + r->end, r->cap - r->end);
+    if (n < 0 && errno == EINTR)
+        return LINE_NONE;
+    if (n < 0)
+        return (enum line_result)err_sys(e, EX_IOERR, "unable to read %s", r->name);
+    if (n == 0)
+        r->eof = true;
+    r->end += (size_t)n;
+    /* A flood gets a larger buffer, so that batches are large. */
+    if (r->begin == 0 && r->end == r->cap && r->cap < LINE_ROOM && wait)
+        grow(r, 4 * r->cap > LINE_ROOM ? LINE_ROOM : 4 * r->cap);
+    return LINE_OK;
+}
+
+static void hand_out(struct line_reader *r, size_t n, struct line *out)
+{
+    const char *p = r->data + r->begin;
+
+    *out = (struct line){
+        .raw = {p, n}, .text = {p, n}, .offset = r->offset, .first = true, .last = true};
+    r->begin += n;
+    r->offset += n;
+    r->scanned = r->begin;
+}
+
+static void trim_ending(struct line *l)
+{
+    if (l->text.n && l->text.p[l->text.n - 1] == '\n')
+        l->text.n--;
+    if (l->text.n && l->text.p[l->text.n - 1] == '\r')
+        l->text.n--;
+}
+
+static bool blank(struct span s)
+{
+    for (size_t i = 0; i < s.n; i++)
+        if (s.p[i] != ' ' && s.p[i] != '\t')
+            return false;
+    return true;
+}
+
+static void pass_bom(struct line_reader *r, struct line *l)
+{
+    if (r->number == 0 && l->text.n >= 3 && !memcmp(l->text.p, "\xef\xbb\xbf", 3)) {
+        l->text.p += 3;
+        l->text.n -= 3;
+    }
+}
+
+/* Where the line at begin ends, its LF included; 0 if that is not in sight. */
+static size_t line_length(struct line_reader *r)
+{
+    char *lf = r->end > r->scanned
+                   ? memchr(r->data + r->scanned, '\n', r->end - r->scanned)
+                   : NULL;
+
+    r->scanned = r->end;
+    if (lf)
+        return (size_t)(lf + 1 - (r->data + r->begin));
+    return r->eof ? r->end - r->begin : 0;
+}
+
+/* One piece of a line that is too long. */
+static enum line_result long_piece(struct line_reader *r, size_t n, struct line *out)
+{
+    bool first = !r->skipping, ends;
+
+    r->skipping = true;
+    hand_out(r, n ? n : r->end - r->begin, out);
+    ends = n != 0 || r->eof;
+    r->number += first;
+    out->number = r->number;
+    out->first = first;
+    out->last = ends;
+    r->skipping = !ends;
+    return LINE_LONG;
+}
+
+enum line_result line_next(struct line_reader *r, bool wait, struct line *out, struct err *e)
+{
+    for (;;) {
+        size_t n = line_length(r);
+        enum line_result got;
+
+        if (r->skipping && (n || r->end > r->begin || r->eof))
+            return long_piece(r, n, out);
+        if (n > r->max + 2 || (!n && r->end - r->begin > r->max + 2))
+            return long_piece(r, n, out);
+        if (n) {
+            hand_out(r, n, out);
+            trim_ending(out);
+            pass_bom(r, out);
+            out->number = ++r->number;
+            if (blank(out->text))
+                out->text.n = 0;
+            return LINE_OK;
+        }
+        if (r->eof)
+            return LINE_EOF;
+        got = fill(r, wait, e);
+        if (got != LINE_OK)
+            return got;
+    }
+}
