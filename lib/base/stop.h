@@ -4,10 +4,16 @@
 #ifndef LIFEBOAT_STOP_H
 #define LIFEBOAT_STOP_H
 
+#include <poll.h>
+
 /* Catches the signals; SIGPIPE is ignored from now on. */
 void stop_catch(void);
 
 /* The signal that came, or 0. */
 int stop_signal(void);
+
+/* poll(2) without end that no signal can slip past: one that came just before
+ * ends it with EINTR as well. */
+int stop_poll(struct pollfd *p, nfds_t n);
 
 #endif

@@ -102,6 +102,12 @@ static _Noreturn void stdout_failed(void)
     leave(EX_IOERR);
 }
 
+void cli_reader_left(void)
+{
+    cli_out.failed = EPIPE;
+    stdout_failed();
+}
+
 void cli_put(const void *p, size_t n)
 {
     if (out_add(&cli_out, p, n))

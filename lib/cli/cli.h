@@ -67,6 +67,8 @@ extern struct out cli_out;
 void cli_put(const void *p, size_t n);
 void cli_putf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void cli_flush(void);
+/* The reader of stdout has left: dies of SIGPIPE. */
+_Noreturn void cli_reader_left(void);
 /* Called before the program ends early; to roll back what is open. */
 void cli_on_exit(void (*hook)(void));
 

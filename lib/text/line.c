@@ -1,7 +1,8 @@
 #include "text/line.h"
 
+#include "base/stop.h"
+
 #include <errno.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -55,11 +56,11 @@ static int make_room(struct line_reader *r, bool wait)
     return grow(r, 2 * r->cap);
 }
 
-static bool readable(int fd)
+static bool readable(int fd, bool wait)
 {
     struct pollfd p = {.fd = fd, .events = POLLIN};
 
-    return poll(&p, 1, 0) > 0;
+    return (wait ? stop_poll(&p, 1) : poll(&p, 1, 0)) > 0;
 }
 
 /* Reads once. LINE_OK: something came, or the end is known. */
@@ -70,7 +71,7 @@ static enum line_result fill(struct line_reader *r, bool wait, struct err *e)
 
     if (room < 0)
         return (enum line_result)err_set(e, EX_OSERR, "%s: out of memory", r->name);
-    if (room > 0 || (!wait && !readable(r->fd)))
+    if (room > 0 || !readable(r->fd, wait))
         return LINE_NONE;
     n = read(r->fd, r->data + r->end, r->cap - r->end);
     if (n < 0 && errno == EINTR)

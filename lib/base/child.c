@@ -1,0 +1,339 @@
+#include "base/child.h"
+
+#include "base/clock.h"
+#include "base/stop.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/pidfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { BLOCK = 64 * 1024, PATIENCE_MS = 2000, COMPLAINT_KEPT = 4096 };
+
+extern char **environ;
+
+static int out_of_memory(struct err *e)
+{
+    return err_set(e, EX_OSERR, "out of memory");
+}
+
+/* --- starting ----------------------------------------------------------- */
+
+static void shut(int *fd)
+{
+    if (*fd >= 0)
+        close(*fd);
+    *fd = -1;
+}
+
+/* A pipe whose ends are beyond the standard streams, whichever of these are
+ * closed: dup2 in the child must not meet its own sources. */
+static int high_pipe(int ends[2])
+{
+    int low[2], rc = 0;
+
+    if (pipe2(low, O_CLOEXEC))
+        return -1;
+    for (int i = 0; i < 2; i++) {
+        ends[i] = fcntl(low[i], F_DUPFD_CLOEXEC, 3);
+        rc |= ends[i];
+        close(low[i]);
+    }
+    if (rc >= 0)
+        return 0;
+    shut(&ends[0]);
+    shut(&ends[1]);
+    return -1;
+}
+
+static bool same_name(const char *a, const char *b)
+{
+    size_t n = strcspn(a, "=");
+
+    return !strncmp(a, b, n) && b[n] == '=';
+}
+
+/* The inherited environment under that of the caller; the array is ours. */
+static char **environment(char *const *own)
+{
+    size_t have = 0, n = 0;
+    char **all;
+
+    while (environ[have])
+        have++;
+    for (size_t i = 0; own && own[i]; i++)
+        n++;
+    all = malloc((have + n + 1) * sizeof *all);
+    if (!all)
+        return NULL;
+    for (size_t i = 0; i < n; i++)
+        all[i] = own[i];
+    for (size_t i = 0, own_count = n; i < have; i++) {
+        bool overridden = false;
+
+        for (size_t k = 0; k < own_count && !overridden; k++)
+            overridden = same_name(own[k], environ[i]);
+        if (!overridden)
+            all[n++] = environ[i];
+    }
+    all[n] = NULL;
+    return all;
+}
+
+static int start_with(struct child *c, const int streams[3])
+{
+    posix_spawn_file_actions_t actions;
+    posix_spawnattr_t attr;
+    sigset_t none, all;
+    char **env = environment(c->env);
+    int rc;
+
+    if (!env)
+        return ENOMEM;
+    sigemptyset(&none);
+    sigfillset(&all);
+    posix_spawn_file_actions_init(&actions);
+    posix_spawnattr_init(&attr);
+    posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
+    posix_spawnattr_setsigdefault(&attr, &all);
+    posix_spawnattr_setsigmask(&attr, &none);
+    for (int i = 0; i < 3; i++)
+        posix_spawn_file_actions_adddup2(&actions, streams[i], i);
+    rc = posix_spawnp(&c->pid, c->argv[0], &actions, &attr, c->argv, env);
+    posix_spawnattr_destroy(&attr);
+    posix_spawn_file_actions_destroy(&actions);
+    free(env);
+    return rc;
+}
+
+static int start(struct child *c, struct err *e)
+{
+    int pipes[3][2] = {{-1, -1}, {-1, -1}, {-1, -1}};
+    int rc = high_pipe(pipes[0]) || high_pipe(pipes[1]) || high_pipe(pipes[2]) ? errno : 0;
+
+    if (!rc) {
+        const int streams[3] = {pipes[0][0], pipes[1][1], pipes[2][1]};
+
+        rc = start_with(c, streams);
+    }
+    shut(&pipes[0][0]);
+    shut(&pipes[1][1]);
+    shut(&pipes[2][1]);
+    c->in = pipes[0][1];
+    c->out = pipes[1][0];
+    c->err = pipes[2][0];
+    if (rc) {
+        c->pid = 0;
+        errno = rc;
+        return err_sys(e, EX_UNAVAILABLE, "unable to run %s", c->argv[0]);
+    }
+    c->ended = pidfd_open(c->pid, 0);
+    if (c->ended < 0 || fcntl(c->in, F_SETFL, O_NONBLOCK))
+        return err_sys(e, EX_OSERR, "unable to watch %s", c->argv[0]);
+    return 0;
+}
+
+/* --- ending ------------------------------------------------------------- */
+
+static void reap(struct child *c)
+{
+    int status;
+
+    while (waitpid(c->pid, &status, 0) < 0 && errno == EINTR)
+        ;
+    c->pid = 0;
+    c->status = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+void child_end(struct child *c)
+{
+    shut(&c->in);
+    shut(&c->out);
+    shut(&c->err);
+    if (c->pid > 0) {
+        struct pollfd p = {.fd = c->ended, .events = POLLIN};
+        int64_t until = clock_boot_ms() + PATIENCE_MS, left = PATIENCE_MS;
+
+        kill(c->pid, SIGTERM);
+        while (p.fd >= 0 && left > 0 && poll(&p, 1, (int)left) < 0)
+            left = until - clock_boot_ms();
+        kill(c->pid, SIGKILL);
+        reap(c);
+    }
+    shut(&c->ended);
+    buf_free(&c->feeding);
+    buf_free(&c->reading);
+    buf_free(&c->complaining);
+}
+
+/* --- feeding ------------------------------------------------------------ */
+
+/* Gives the child what it takes now. One that takes no more may have had
+ * enough: how it ends will tell. */
+static int feed(struct child *c, struct err *e)
+{
+    ssize_t n;
+
+    if (c->fed == c->feeding.len && !c->last_fed) {
+        int more;
+
+        c->fed = c->feeding.len = 0;
+        more = c->feed(c->ctx, &c->feeding, e);
+        if (more < 0)
+            return -1;
+        c->last_fed = !more;
+    }
+    if (c->fed < c->feeding.len) {
+        n = write(c->in, c->feeding.data + c->fed, c->feeding.len - c->fed);
+        if (n < 0 && errno == EPIPE)
+            c->cut_short = true;
+        else if (n < 0 && errno != EAGAIN && errno != EINTR)
+            return err_sys(e, EX_IOERR, "unable to write to %s", c->argv[0]);
+        c->fed += n > 0 ? (size_t)n : 0;
+    }
+    if (c->cut_short || (c->last_fed && c->fed == c->feeding.len))
+        shut(&c->in);
+    return 0;
+}
+
+/* --- reading ------------------------------------------------------------ */
+
+/* Reads once; at the end of the stream the descriptor is shut. */
+static int take(struct child *c, int *fd, struct buf *into, struct err *e)
+{
+    ssize_t n;
+
+    if (buf_reserve(into, BLOCK))
+        return out_of_memory(e);
+    n = read(*fd, into->data + into->len, into->cap - into->len);
+    if (n < 0 && errno != EINTR && errno != EAGAIN)
+        return err_sys(e, EX_IOERR, "unable to read from %s", c->argv[0]);
+    if (n == 0)
+        shut(fd);
+    into->len += n > 0 ? (size_t)n : 0;
+    return 0;
+}
+
+static int hand_out(struct child *c, size_t from, size_t to, struct err *e)
+{
+    return c->line ? c->line(c->ctx, (struct span){c->reading.data + from, to - from}, e) : 0;
+}
+
+static int take_lines(struct child *c, struct err *e)
+{
+    struct buf *b = &c->reading;
+    size_t begin = 0;
+    char *lf;
+
+    if (take(c, &c->out, b, e))
+        return -1;
+    while (b->len > c->scanned && (lf = memchr(b->data + c->scanned, '\n', b->len - c->scanned))) {
+        size_t end = (size_t)(lf - b->data);
+
+        if (hand_out(c, begin, end, e))
+            return -1;
+        c->scanned = begin = end + 1;
+    }
+    if (begin) {
+        memmove(b->data, b->data + begin, b->len - begin);
+        b->len -= begin;
+    }
+    c->scanned = b->len;
+    return c->out < 0 && b->len ? hand_out(c, 0, b->len, e) : 0;
+}
+
+/* Of what it says on stderr the beginning is kept, the rest is read away. */
+static int take_complaint(struct child *c, struct err *e)
+{
+    if (take(c, &c->err, &c->complaining, e))
+        return -1;
+    if (c->complaining.len > COMPLAINT_KEPT)
+        c->complaining.len = COMPLAINT_KEPT;
+    return 0;
+}
+
+static void first_complaint(struct child *c)
+{
+    size_t n = 0;
+
+    while (n < c->complaining.len && n < CHILD_COMPLAINT - 1 && c->complaining.data[n] != '\n') {
+        unsigned char b = (unsigned char)c->complaining.data[n];
+
+        c->complaint[n++] = b < ' ' || b == 0x7f ? '?' : (char)b;
+    }
+    c->complaint[n] = '\0';
+}
+
+/* --- running ------------------------------------------------------------ */
+
+static int stopped(const struct child *c, struct err *e)
+{
+    return err_set(e, EX_TEMPFAIL, "stopped while %s was running", c->argv[0]);
+}
+
+/* One round: waits until something can be done, and does it. */
+static int turn(struct child *c, struct err *e)
+{
+    struct pollfd p[] = {{.fd = c->in, .events = POLLOUT},
+                         {.fd = c->out, .events = POLLIN},
+                         {.fd = c->err, .events = POLLIN},
+                         {.fd = c->ended, .events = POLLIN}};
+    nfds_t n = c->in < 0 && c->out < 0 && c->err < 0 ? 4 : 3;
+
+    if (stop_poll(p, n) < 0)
+        return errno != EINTR  ? err_sys(e, EX_OSERR, "unable to wait for %s", c->argv[0])
+               : stop_signal() ? stopped(c, e)
+                               : 0;
+    if (p[1].revents && take_lines(c, e))
+        return -1;
+    if (p[2].revents && take_complaint(c, e))
+        return -1;
+    if (p[0].revents && feed(c, e))
+        return -1;
+    if (n == 4 && p[3].revents)
+        reap(c);
+    return 0;
+}
+
+static int judge(struct child *c, struct err *e)
+{
+    const char *colon = c->complaint[0] ? ": " : "";
+
+    if (c->status > 128)
+        err_set(e, EX_UNAVAILABLE, "%s: ended by signal %d%s%s", c->argv[0], c->status - 128, colon,
+                c->complaint);
+    else if (c->status)
+        err_set(e, EX_UNAVAILABLE, "%s: exit status %d%s%s", c->argv[0], c->status, colon,
+                c->complaint);
+    else if (c->cut_short)
+        err_set(e, EX_UNAVAILABLE, "%s: ended before it had read all its input%s%s", c->argv[0],
+                colon, c->complaint);
+    else
+        return 0;
+    return 1;
+}
+
+int child_run(struct child *c, struct err *e)
+{
+    int rc;
+
+    c->in = c->out = c->err = c->ended = -1;
+    c->fed = c->scanned = 0;
+    c->cut_short = false;
+    c->last_fed = !c->feed;
+    c->complaint[0] = '\0';
+    rc = start(c, e);
+    if (!rc && !c->feed)
+        shut(&c->in);
+    while (!rc && c->pid > 0)
+        rc = turn(c, e);
+    first_complaint(c);
+    child_end(c);
+    return rc ? rc : judge(c, e);
+}
