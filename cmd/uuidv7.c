@@ -76,9 +76,11 @@ static void shorten(struct span text, char out[static SHOWN + 4])
 {
     size_t n = text.n < SHOWN ? text.n : SHOWN;
 
+    memcpy(out, text.p, n);
     for (size_t i = 0; i < n; i++)
-        out[i] = text.p[i] >= ' ' && text.p[i] <= '~' ? text.p[i] : '?';
-    strcpy(out + n, n < text.n ? "..." : "");
+        if (out[i] < ' ' || out[i] > '~')
+            out[i] = '?';
+    memcpy(out + n, n < text.n ? "..." : "\0\0\0", 4);
 }
 
 /* number is that of the line, 0 for an operand. */

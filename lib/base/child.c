@@ -10,8 +10,8 @@
 #include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/pidfd.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { BLOCK = 64 * 1024, PATIENCE_MS = 2000, COMPLAINT_KEPT = 4096 };
@@ -133,40 +133,49 @@ static int start(struct child *c, struct err *e)
         errno = rc;
         return err_sys(e, EX_UNAVAILABLE, "unable to run %s", c->argv[0]);
     }
-    c->ended = pidfd_open(c->pid, 0);
-    if (c->ended < 0 || fcntl(c->in, F_SETFL, O_NONBLOCK))
+    if (fcntl(c->in, F_SETFL, O_NONBLOCK))
         return err_sys(e, EX_OSERR, "unable to watch %s", c->argv[0]);
     return 0;
 }
 
 /* --- ending ------------------------------------------------------------- */
 
-static void reap(struct child *c)
+/* Waits at most ms for its end; anything may cut the wait short. SIGCHLD is
+ * blocked while a child runs, so none is missed. */
+static bool gone(struct child *c, int64_t ms)
 {
+    const struct timespec limit = {ms / 1000, ms % 1000 * 1000000};
+    sigset_t ended;
     int status;
 
-    while (waitpid(c->pid, &status, 0) < 0 && errno == EINTR)
-        ;
+    if (!waitpid(c->pid, &status, WNOHANG)) {
+        sigemptyset(&ended);
+        sigaddset(&ended, SIGCHLD);
+        sigtimedwait(&ended, NULL, &limit);
+        if (!waitpid(c->pid, &status, WNOHANG))
+            return false;
+    }
     c->pid = 0;
     c->status = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+    return true;
 }
 
 void child_end(struct child *c)
 {
+    int64_t until = clock_boot_ms() + PATIENCE_MS, left = PATIENCE_MS;
+
     shut(&c->in);
     shut(&c->out);
     shut(&c->err);
-    if (c->pid > 0) {
-        struct pollfd p = {.fd = c->ended, .events = POLLIN};
-        int64_t until = clock_boot_ms() + PATIENCE_MS, left = PATIENCE_MS;
-
+    if (c->pid > 0)
         kill(c->pid, SIGTERM);
-        while (p.fd >= 0 && left > 0 && poll(&p, 1, (int)left) < 0)
-            left = until - clock_boot_ms();
-        kill(c->pid, SIGKILL);
-        reap(c);
+    while (c->pid > 0 && !gone(c, left)) {
+        left = until - clock_boot_ms();
+        if (left <= 0) {
+            kill(c->pid, SIGKILL);
+            left = PATIENCE_MS;
+        }
     }
-    shut(&c->ended);
     buf_free(&c->feeding);
     buf_free(&c->reading);
     buf_free(&c->complaining);
@@ -263,9 +272,7 @@ static void first_complaint(struct child *c)
     size_t n = 0;
 
     while (n < c->complaining.len && n < CHILD_COMPLAINT - 1 && c->complaining.data[n] != '\n') {
-        unsigned char b = (unsigned char)c->complaining.data[n];
-
-        c->complaint[n++] = b < ' ' || b == 0x7f ? '?' : (char)b;
+        c->complaint[n] = c->complaining.data[n];
     }
     c->complaint[n] = '\0';
 }
@@ -282,29 +289,30 @@ static int turn(struct child *c, struct err *e)
 {
     struct pollfd p[] = {{.fd = c->in, .events = POLLOUT},
                          {.fd = c->out, .events = POLLIN},
-                         {.fd = c->err, .events = POLLIN},
-                         {.fd = c->ended, .events = POLLIN}};
-    nfds_t n = c->in < 0 && c->out < 0 && c->err < 0 ? 4 : 3;
+                         {.fd = c->err, .events = POLLIN}};
 
-    if (stop_poll(p, n) < 0)
-        return errno != EINTR  ? err_sys(e, EX_OSERR, "unable to wait for %s", c->argv[0])
-               : stop_signal() ? stopped(c, e)
-                               : 0;
+    if (stop_signal())
+        return stopped(c, e);
+    if (c->in < 0 && c->out < 0 && c->err < 0) {
+        gone(c, 1000);
+        return 0;
+    }
+    if (stop_poll(p, 3) < 0)
+        return errno == EINTR ? 0 : err_sys(e, EX_OSERR, "unable to wait for %s", c->argv[0]);
     if (p[1].revents && take_lines(c, e))
         return -1;
     if (p[2].revents && take_complaint(c, e))
         return -1;
-    if (p[0].revents && feed(c, e))
-        return -1;
-    if (n == 4 && p[3].revents)
-        reap(c);
-    return 0;
+    return p[0].revents ? feed(c, e) : 0;
 }
 
 static int judge(struct child *c, struct err *e)
 {
     const char *colon = c->complaint[0] ? ": " : "";
 
+    /* How a failed start shows where vfork is only fork (valgrind). */
+    if (c->status == 127 && !c->complaint[0])
+        return err_set(e, EX_UNAVAILABLE, "unable to run %s", c->argv[0]);
     if (c->status > 128)
         err_set(e, EX_UNAVAILABLE, "%s: ended by signal %d%s%s", c->argv[0], c->status - 128, colon,
                 c->complaint);
@@ -321,13 +329,17 @@ static int judge(struct child *c, struct err *e)
 
 int child_run(struct child *c, struct err *e)
 {
+    sigset_t ended, before;
     int rc;
 
-    c->in = c->out = c->err = c->ended = -1;
+    c->in = c->out = c->err = -1;
     c->fed = c->scanned = 0;
     c->cut_short = false;
     c->last_fed = !c->feed;
     c->complaint[0] = '\0';
+    sigemptyset(&ended);
+    sigaddset(&ended, SIGCHLD);
+    sigprocmask(SIG_BLOCK, &ended, &before);
     rc = start(c, e);
     if (!rc && !c->feed)
         shut(&c->in);
@@ -335,5 +347,6 @@ int child_run(struct child *c, struct err *e)
         rc = turn(c, e);
     first_complaint(c);
     child_end(c);
+    sigprocmask(SIG_SETMASK, &before, NULL);
     return rc ? rc : judge(c, e);
 }

@@ -1,9 +1,9 @@
 /* child: another program, fed and read at the same time.
  *
  * The program is run without a shell, looked for in PATH; its three streams
- * are pipes, all other descriptors are closed to it, signals are as at the
- * start of a program. Feeding, reading and its end are one poll loop, so
- * neither side can block the other.
+ * are pipes, its signals as at the start of any program. Feeding and reading
+ * are one poll loop, so neither side can block the other. It is waited for
+ * until its streams are closed, which a grandchild may put off.
  *
  *     struct child c = {.argv = argv, .ctx = &mine, .feed = feed, .line = line};
  *     rc = child_run(&c, &e);
@@ -41,7 +41,7 @@ struct child {
 
     /* inside */
     pid_t pid;
-    int in, out, err, ended; /* descriptors, -1 when closed */
+    int in, out, err; /* descriptors, -1 when closed */
     struct buf feeding, reading, complaining;
     size_t fed, scanned;
     bool last_fed, cut_short;

@@ -28,12 +28,22 @@ static int on_control(void *ctx, const struct line *l, struct err *e)
     return in->control ? in->control(in, l, e) : 0;
 }
 
+static int reject(struct ingest *in, const struct line *l, size_t offset, const char *why,
+                  struct err *e)
+{
+    struct line place = *l;
+
+    if (in->relative)
+        place.offset = 0;
+    return rejects_line(&in->rejects, in->input, &place, offset, why, e);
+}
+
 static int on_reject(void *ctx, const struct line *l, const struct event_fault *f, struct err *e)
 {
     struct ingest *in = ctx;
 
     in->received += l->first;
-    return rejects_line(&in->rejects, in->input, l, f->offset, f->why, e);
+    return reject(in, l, f->offset, f->why, e);
 }
 
 int ingest_open(struct ingest *in, struct err *e)
@@ -54,7 +64,11 @@ void ingest_close(struct ingest *in)
 
 uint64_t ingest_rejected(const struct ingest *in)
 {
-    return in->rejects.count;
+    uint64_t n = in->rejects.count;
+
+    for (size_t i = 0; i < in->note_count; i++)
+        n += in->notes[i].rejected;
+    return n;
 }
 
 static struct note *new_note(struct ingest *in, size_t item, bool rejected, struct err *e)
@@ -129,7 +143,7 @@ static int tell(struct ingest *in, struct err *e)
 
         if (!t->rejected)
             cli_warn("%s:%llu: %s", in->input, (unsigned long long)l->number, t->why);
-        else if (rejects_line(&in->rejects, in->input, l, 0, t->why, e))
+        else if (reject(in, l, 0, t->why, e))
             return -1;
     }
     in->note_count = 0;
@@ -147,8 +161,11 @@ static int transaction(struct ingest *in, size_t *i, struct err *e)
     size_t from = *i;
     int rc;
 
-    if (in->intake.dry)
-        return intake_begin(&in->intake, e) || put_some(in, i, e) || tell(in, e) ? -1 : 0;
+    if (in->intake.dry) {
+        rc = intake_begin(&in->intake, e) || put_some(in, i, e);
+        in->received += *i - from;
+        return rc || tell(in, e) ? -1 : 0;
+    }
     if (store_begin(st, e))
         return -1;
     rc = intake_begin(&in->intake, e) || put_some(in, i, e) || intake_end(&in->intake, e);
@@ -180,7 +197,7 @@ int ingest_lines(struct ingest *in, struct line_reader *r, struct err *e)
     while (!in->batch.ended && !stop_signal()) {
         if (batch_fill(&in->batch, e))
             return -1;
-        if (in->batch.count && ingest_store(in, e))
+        if ((in->batch.count || in->pending) && ingest_store(in, e))
             return -1;
         progress_step(&in->progress, in->received, in->bytes);
     }

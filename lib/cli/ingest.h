@@ -22,6 +22,8 @@ struct ingest {
     uint64_t bytes;        /* of input so far */
     bool elsewhere_only;   /* refuse events without ts_device */
     bool endless;          /* a store built aside: no limit to a transaction */
+    bool relative;         /* an event's place is given within itself */
+    bool pending;          /* before_commit has something to store without events */
     /* Inside each transaction, after its events. May be NULL. */
     int (*before_commit)(struct ingest *in, struct err *e);
     int (*control)(struct ingest *in, const struct line *l, struct err *e);
@@ -43,7 +45,8 @@ int ingest_lines(struct ingest *in, struct line_reader *r, struct err *e);
 /* Stores the batch as it stands; ingest_lines calls it for every batch. */
 int ingest_store(struct ingest *in, struct err *e);
 
-/* Events that are not stored: bad lines, conflicts, refusals. */
+/* Events that are not stored: bad lines, conflicts, refusals; those of the
+ * transaction in hand included. */
 uint64_t ingest_rejected(const struct ingest *in);
 
 #endif

@@ -285,11 +285,13 @@ static int open_existing(struct store *st, enum store_mode mode, struct err *e)
 {
     int inside;
 
-    if (open_file(st, mode == STORE_READ ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE, e))
+    /* A reader's connection may write only so that the last one to close can
+     * tidy the -wal away: a strictly read-only one leaves it lying there. */
+    if (open_file(st, SQLITE_OPEN_READWRITE, e))
         return -1;
     inside = look_inside(st, e);
     if (inside == 1)
-        return 0;
+        return mode == STORE_READ ? db_exec(&st->db, "PRAGMA query_only = ON", e) : 0;
     db_close(&st->db);
     if (inside < 0)
         return -1;

@@ -24,8 +24,9 @@ static int fail(struct json *j, const char *at, const char *why)
 
 void json_start(struct json *j, struct span text)
 {
-    j->start = j->p = text.p;
-    j->end = text.p + text.n;
+    /* No text may come without a place; adding to NULL is undefined. */
+    j->start = j->p = text.p ? text.p : "";
+    j->end = j->p + text.n;
     j->why = NULL;
     j->spaced = false;
 }

@@ -114,9 +114,9 @@ static bool blank(struct span s)
     return true;
 }
 
-static void pass_bom(struct line_reader *r, struct line *l)
+static void pass_bom(struct line *l)
 {
-    if (r->number == 0 && l->text.n >= 3 && !memcmp(l->text.p, "\xef\xbb\xbf", 3)) {
+    if (l->number == 1 && l->text.n >= 3 && !memcmp(l->text.p, "\xef\xbb\xbf", 3)) {
         l->text.p += 3;
         l->text.n -= 3;
     }
@@ -132,6 +132,10 @@ static size_t line_length(struct line_reader *r)
     r->scanned = r->end;
     if (lf)
         return (size_t)(lf + 1 - (r->data + r->begin));
+    if (r->eof && r->whole_only && r->end > r->begin) {
+        r->cut = true;
+        r->begin = r->scanned = r->end = 0;
+    }
     return r->eof ? r->end - r->begin : 0;
 }
 
@@ -163,9 +167,11 @@ enum line_result line_next(struct line_reader *r, bool wait, struct line *out, s
             return long_piece(r, n, out);
         if (n) {
             hand_out(r, n, out);
-            trim_ending(out);
-            pass_bom(r, out);
             out->number = ++r->number;
+            trim_ending(out);
+            if (out->text.n > r->max)
+                return LINE_LONG;
+            pass_bom(out);
             if (blank(out->text))
                 out->text.n = 0;
             return LINE_OK;

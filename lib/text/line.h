@@ -42,6 +42,8 @@ struct line_reader {
     size_t scanned;         /* no LF before data[scanned] */
     uint64_t number, offset;
     bool eof, skipping;
+    bool whole_only; /* set by the caller: a last line without LF is a cut one, */
+    bool cut;        /* not handed out, and noted here */
 };
 
 /* The descriptor stays the caller's. */

@@ -1,0 +1,726 @@
+/* evstore-restore: events from elsewhere, into the store, any number of times. */
+#include "base/clock.h"
+#include "base/spool.h"
+#include "base/stop.h"
+#include "cli/ingest.h"
+#include "cli/projectors.h"
+#include "store/projection.h"
+#include "store/restorelog.h"
+#include "text/doc.h"
+#include "text/seal.h"
+#include "text/uuid7.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const char usage[] =
+    "usage: evstore-restore [options] [FILE...]\n"
+    "       evstore-restore [options] --follow --source NAME\n"
+    "       evstore-restore [-d FILE] --status SESSION | --list | --cursor-of NAME\n"
+    "\n"
+    "Stores events that happened elsewhere: a backup, another device's part, a\n"
+    "live stream. What is there already stays as it is; run it as often as you\n"
+    "like, with parts in any order. Prints one JSON object: what was done.\n"
+    "\n"
+    "  -d, --db FILE            the store (default $LIFEBOAT_DB); made if missing\n"
+    "      --session ID         name of this restore in the log (a UUID)\n"
+    "      --source-device ID   where the events come from\n"
+    "      --source-name NAME   that device's name for people\n"
+    "      --more               more parts of this session will come\n"
+    "      --document           the input is the API's JSON document\n"
+    "      --require-seal       refuse everything unless every FILE is sealed whole\n"
+    "      --keep-flags         take over synced and acknowledged: own backup only\n"
+    "      --dry-run            count, change nothing\n"
+    "      --rejects FILE       append lines that are refused to FILE, untouched\n"
+    "      --max-drift SPAN     warn of clocks further ahead than this (24h)\n"
+    "      --adopt-clock        believe such clocks\n"
+    "      --max-line BYTES     longest line accepted (16777216)\n"
+    "      --follow             receive a stream from evstore-export --follow\n"
+    "      --source NAME        whose stream it is; its cursor is kept\n"
+    "      --cursor-of NAME     print how far NAME has been received, or start\n"
+    "      --status SESSION     print the log's line about a session\n"
+    "      --list               print the whole restore log\n"
+    "  -q, --quiet              no result on stdout, no summary\n"
+    "      --progress WHEN      auto, json or none\n"
+    "  -h, --help               this text\n"
+    "  -V, --version            the version\n";
+
+enum {
+    OPT_SESSION = OPT_FIRST,
+    OPT_DEVICE,
+    OPT_NAME,
+    OPT_MORE,
+    OPT_DOCUMENT,
+    OPT_REQUIRE_SEAL,
+    OPT_KEEP_FLAGS,
+    OPT_DRY_RUN,
+    OPT_REJECTS,
+    OPT_DRIFT,
+    OPT_ADOPT,
+    OPT_FOLLOW,
+    OPT_SOURCE,
+    OPT_CURSOR_OF,
+    OPT_STATUS,
+    OPT_LIST
+};
+
+static const struct option options[] = {
+    {"db", required_argument, NULL, 'd'},
+    {"session", required_argument, NULL, OPT_SESSION},
+    {"source-device", required_argument, NULL, OPT_DEVICE},
+    {"source-name", required_argument, NULL, OPT_NAME},
+    {"more", no_argument, NULL, OPT_MORE},
+    {"document", no_argument, NULL, OPT_DOCUMENT},
+    {"require-seal", no_argument, NULL, OPT_REQUIRE_SEAL},
+    {"keep-flags", no_argument, NULL, OPT_KEEP_FLAGS},
+    {"dry-run", no_argument, NULL, OPT_DRY_RUN},
+    {"rejects", required_argument, NULL, OPT_REJECTS},
+    {"max-drift", required_argument, NULL, OPT_DRIFT},
+    {"adopt-clock", no_argument, NULL, OPT_ADOPT},
+    {"max-line", required_argument, NULL, OPT_MAX_LINE},
+    {"follow", no_argument, NULL, OPT_FOLLOW},
+    {"source", required_argument, NULL, OPT_SOURCE},
+    {"cursor-of", required_argument, NULL, OPT_CURSOR_OF},
+    {"status", required_argument, NULL, OPT_STATUS},
+    {"list", no_argument, NULL, OPT_LIST},
+    {"quiet", no_argument, NULL, 'q'},
+    {"progress", required_argument, NULL, OPT_PROGRESS},
+    {"help", no_argument, NULL, 'h'},
+    {"version", no_argument, NULL, 'V'},
+    {NULL, 0, NULL, 0}};
+
+/* One operand, ready to be read. */
+struct input {
+    const char *name;
+    int fd;
+    uint64_t size;
+    bool replayable;        /* a file or a spool: it never makes the gate wait */
+    char sealed[SHA256_TEXT]; /* sha256 of its seal at the first reading, or "" */
+};
+
+static struct store store;
+static bool store_is_open;
+static struct ingest in;
+static struct restore_run run = {.kind = "restore", .source_device = "unknown"};
+static struct seal_check seal; /* of the input being read */
+static struct doc document_head;
+static struct input *inputs;
+static size_t input_count;
+static const char *source, *cursor_of, *status_of;
+static char cursor[SEAL_CURSOR_MAX]; /* the last one received, not yet stored */
+static bool more, document, require_seal, dry_run, follow, list, bad_seal;
+
+static void close_store(void)
+{
+    if (store_is_open)
+        store_close(&store);
+    store_is_open = false;
+}
+
+static void or_die(int rc, const struct err *e)
+{
+    if (rc < 0)
+        cli_die(e);
+}
+
+/* --- options ------------------------------------------------------------ */
+
+static void set_session(const char *id)
+{
+    if (!restore_session_ok(id))
+        cli_usage_error("session %s: wants 1 to 64 of A-Z a-z 0-9 . _ -", id);
+    snprintf(run.session, sizeof run.session, "%s", id);
+}
+
+static void text_option(int c, const char *arg)
+{
+    if (c == OPT_SESSION)
+        set_session(arg);
+    else if (c == OPT_DEVICE)
+        run.source_device = arg;
+    else if (c == OPT_NAME)
+        run.source_name = arg;
+    else if (c == OPT_REJECTS)
+        rejects_open(&in.rejects, arg);
+    else if (c == OPT_DRIFT)
+        in.intake.max_drift_ms = cli_span_ms("--max-drift", arg);
+    else if (c == OPT_SOURCE)
+        source = arg;
+    else if (c == OPT_CURSOR_OF)
+        cursor_of = arg;
+    else if (c == OPT_STATUS)
+        status_of = arg;
+    else
+        cli_option(c, arg);
+}
+
+static void check_options(int operands)
+{
+    int modes = follow + list + (cursor_of != NULL) + (status_of != NULL);
+
+    if (modes > 1)
+        cli_usage_error("only one of --follow, --list, --status and --cursor-of");
+    if (modes && (more || document || require_seal || dry_run))
+        cli_usage_error("--more, --document, --require-seal and --dry-run are for restoring");
+    if (modes && operands)
+        cli_usage_error("operands are for restoring");
+    if (follow && !source)
+        cli_usage_error("--follow wants --source NAME, whose cursor is kept");
+    if (source && !follow)
+        cli_usage_error("--source goes with --follow");
+    if (source && !restore_session_ok(source))
+        cli_usage_error("--source: %s: wants 1 to 64 of A-Z a-z 0-9 . _ -", source);
+    if (document && (require_seal || operands > 1))
+        cli_usage_error("--document takes one input, which has no seal");
+    if (more && !run.session[0] && !document)
+        cli_usage_error("--more wants --session ID");
+}
+
+static void parse_options(int argc, char **argv)
+{
+    int c;
+
+    in.intake = (struct intake){.expect = -1, .max_drift_ms = 86400000};
+    while ((c = getopt_long(argc, argv, "d:qhV", options, NULL)) != -1) {
+        if (c == OPT_MORE)
+            more = true;
+        else if (c == OPT_DOCUMENT)
+            document = true;
+        else if (c == OPT_REQUIRE_SEAL)
+            require_seal = true;
+        else if (c == OPT_KEEP_FLAGS)
+            in.intake.keep_flags = true;
+        else if (c == OPT_DRY_RUN)
+            dry_run = true;
+        else if (c == OPT_ADOPT)
+            in.intake.adopt_clock = true;
+        else if (c == OPT_FOLLOW)
+            follow = true;
+        else if (c == OPT_LIST)
+            list = true;
+        else
+            text_option(c, optarg);
+    }
+    check_options(argc - optind);
+}
+
+/* --- the log, read ------------------------------------------------------ */
+
+static int show_log(void)
+{
+    struct err e = ERR_NONE;
+    struct buf out = {0};
+    int rows;
+
+    cli_store(&store, STORE_READ, false);
+    store_is_open = true;
+    rows = restore_show(&store, status_of, &out, &e);
+    or_die(rows, &e);
+    cli_put(out.data, out.len);
+    buf_free(&out);
+    if (status_of && !rows) {
+        cli_warn("%s: no such session in the restore log", status_of);
+        return EX_NOINPUT;
+    }
+    return 0;
+}
+
+static int show_cursor(void)
+{
+    struct err e = ERR_NONE;
+    struct stat st;
+    char text[64] = "start";
+
+    if (!stat(cli.db, &st)) {
+        cli_store(&store, STORE_READ, false);
+        store_is_open = true;
+        or_die(source_cursor(&store, cursor_of, text, &e), &e);
+    }
+    cli_putf("%s\n", text);
+    return 0;
+}
+
+/* --- inputs ------------------------------------------------------------- */
+
+static int write_spool(struct out *o, struct span s, struct err *e)
+{
+    return out_add(o, s.p, s.n) ? err_sys(e, EX_IOERR, "unable to write a temporary file") : 0;
+}
+
+/* An element of a document becomes a line; it may have line feeds between its
+ * tokens, and nowhere else. */
+static int take_element(void *ctx, struct span element, struct err *e)
+{
+    struct out *o = ctx;
+    const char *p = element.p, *end = p + element.n;
+
+    while (p < end) {
+        const char *lf = memchr(p, '\n', (size_t)(end - p)), *stop = lf ? lf : end;
+
+        if (write_spool(o, (struct span){p, (size_t)(stop - p)}, e) ||
+            (lf && write_spool(o, SPAN(" "), e)))
+            return -1;
+        p = lf ? lf + 1 : end;
+    }
+    return write_spool(o, SPAN("\n"), e);
+}
+
+static int use_head(struct err *e)
+{
+    const struct doc *d = &document_head;
+
+    if (d->session.data && !run.session[0]) {
+        if (!restore_session_ok(d->session.data))
+            return err_set(e, EX_DATAERR,
+                           "restore_session_id: wants 1 to 64 of A-Z a-z 0-9 . _ -");
+        set_session(d->session.data);
+    }
+    if (d->source_device.data && !strcmp(run.source_device, "unknown"))
+        run.source_device = d->source_device.data;
+    if (d->source_name.data && !run.source_name)
+        run.source_name = d->source_name.data;
+    more = more || d->more;
+    return 0;
+}
+
+static int finish_spool(struct input *i, struct out *o, struct err *e)
+{
+    if (out_close(o) || lseek(o->fd, 0, SEEK_SET) < 0)
+        return err_sys(e, EX_IOERR, "unable to write a temporary file");
+    if (i->fd != STDIN_FILENO)
+        close(i->fd);
+    i->fd = o->fd;
+    i->replayable = true;
+    return 0;
+}
+
+static int spool_document(struct input *i, struct err *e)
+{
+    struct out o = {.fd = spool_beside(cli.db, e)};
+
+    if (o.fd < 0)
+        return -1;
+    if (doc_read(&document_head, i->fd, i->name, cli.max_line, take_element, &o, e) ||
+        use_head(e))
+        return -1;
+    in.relative = true;
+    return finish_spool(i, &o, e);
+}
+
+static int check_line(struct seal_check *c, const struct line *l, struct err *e)
+{
+    struct span text = l->first ? l->text : (struct span){"", 0};
+
+    if (seal_check_line(c, l->raw, text, l->last && l->first && line_is_control(l->text)))
+        return err_set(e, EX_OSERR, "out of memory");
+    return 0;
+}
+
+/* Reads the whole input for its seal; copies it to o unless that is NULL. */
+static int check_seal(struct input *i, struct out *o, struct err *e)
+{
+    struct seal_check c = {0};
+    struct line_reader r;
+    enum line_result got;
+    struct line l;
+    int rc = 0;
+
+    line_open(&r, i->fd, i->name, cli.max_line);
+    while (!rc && (got = line_next(&r, true, &l, e)) != LINE_EOF && !stop_signal()) {
+        if (got == LINE_NONE)
+            continue;
+        rc = got == LINE_ERROR || check_line(&c, &l, e) || (o && write_spool(o, l.raw, e));
+    }
+    if (!rc && !seal_check_whole(&c))
+        rc = err_set(e, EX_DATAERR, "%s: %s; nothing was restored", i->name, c.why);
+    snprintf(i->sealed, sizeof i->sealed, "%s", c.last.sha256);
+    seal_check_free(&c);
+    line_close(&r);
+    return rc ? -1 : 0;
+}
+
+static int check_sealed_input(struct input *i, struct err *e)
+{
+    struct out o;
+
+    if (i->replayable) {
+        if (check_seal(i, NULL, e))
+            return -1;
+        return lseek(i->fd, 0, SEEK_SET) < 0 ? err_sys(e, EX_IOERR, "unable to reread %s", i->name)
+                                             : 0;
+    }
+    o = (struct out){.fd = spool_beside(cli.db, e)};
+    if (o.fd < 0 || check_seal(i, &o, e))
+        return -1;
+    return finish_spool(i, &o, e);
+}
+
+static int open_input(struct input *i, const char *operand, struct err *e)
+{
+    struct stat st;
+
+    *i = (struct input){.name = cli_name(operand), .fd = cli_open(operand, e)};
+    if (i->fd < 0)
+        return -1;
+    if (!fstat(i->fd, &st) && S_ISREG(st.st_mode) && lseek(i->fd, 0, SEEK_CUR) == 0) {
+        i->size = (uint64_t)st.st_size;
+        i->replayable = true;
+    }
+    if (document)
+        return spool_document(i, e);
+    return require_seal ? check_sealed_input(i, e) : 0;
+}
+
+/* Everything is open, checked, and complete before anything is stored. */
+static int open_inputs(char **operands, int n, struct err *e)
+{
+    char *standard_input[] = {"-"};
+
+    if (!n) {
+        operands = standard_input;
+        n = 1;
+    }
+    inputs = calloc((size_t)n, sizeof *inputs);
+    if (!inputs)
+        return err_set(e, EX_OSERR, "out of memory");
+    for (; input_count < (size_t)n; input_count++)
+        if (open_input(&inputs[input_count], operands[input_count], e))
+            return -1;
+    return 0;
+}
+
+/* --- result ------------------------------------------------------------- */
+
+static void put_result(const char *status, const struct projection_report *r, const char *message)
+{
+    struct restore_counts c = restore_total(&run);
+    struct err e = ERR_NONE;
+    struct buf b = {0};
+    char digest[80] = "";
+    int64_t conflicts = 0;
+
+    if (cli.quiet)
+        return;
+    /* After a failure these may not be had: then they are not said. */
+    if (store_is_open && !events_digest(&store, digest, &e))
+        db_int(&store.db, "SELECT count(*) FROM conflicts", &conflicts, &e);
+    if (buf_printf(&b,
+                   "{\"status\":\"%s\",\"restore_session_id\":\"%s\",\"attempt\":%lld,"
+                   "\"dry_run\":%s,\"events_received\":%lld,\"events_inserted\":%lld,"
+                   "\"events_already_present\":%lld,\"events_rejected\":%lld,\"conflicts\":%lld,"
+                   "\"ahead_of_clock\":%lld,\"projections_rebuilt\":[%.*s],"
+                   "\"projections_failed\":[%.*s],\"store_conflicts\":%lld,\"digest\":\"%s\","
+                   "\"message\":",
+                   status, run.session, (long long)run.attempt, dry_run ? "true" : "false",
+                   (long long)c.received, (long long)c.inserted, (long long)c.present,
+                   (long long)c.rejected, (long long)c.conflicts, (long long)c.ahead,
+                   (int)r->rebuilt.len, r->rebuilt.data ? r->rebuilt.data : "", (int)r->failed.len,
+                   r->failed.data ? r->failed.data : "", (long long)conflicts, digest) ||
+        json_quote(span_of(message), &b) || buf_adds(&b, "}\n")) {
+        err_set(&e, EX_OSERR, "out of memory");
+        cli_die(&e);
+    }
+    cli_put(b.data, b.len);
+    buf_free(&b);
+}
+
+/* Nothing, or not all, could be carried out: the log says so where it can. */
+static _Noreturn void give_up(const struct err *why)
+{
+    struct store_settings set = cli_store_settings(false);
+    struct projection_report none = {0};
+    struct err e;
+
+    store_is_open = store_is_open || !store_open(&store, cli.db, STORE_WRITE, &set, &e);
+    if (store_is_open && !dry_run) {
+        if (store.in_transaction)
+            store_rollback(&store);
+        if (!store_begin(&store, &e)) {
+            if ((run.attempt || !restore_begin(&store, &run, &e)) &&
+                !restore_fail(&store, &run, why->msg, &e))
+                store_commit(&store, &e);
+            else
+                store_rollback(&store);
+        }
+    }
+    put_result("FAILED", &none, why->msg);
+    cli_flush();
+    cli_die(why);
+}
+
+/* --- storing ------------------------------------------------------------ */
+
+static struct restore_counts counts_now(void)
+{
+    const struct intake *t = &in.intake;
+
+    return (struct restore_counts){
+        (int64_t)in.received,  (int64_t)t->inserted, (int64_t)t->present,
+        (int64_t)ingest_rejected(&in), (int64_t)t->conflicts, (int64_t)t->ahead};
+}
+
+static int before_commit(struct ingest *ingest, struct err *e)
+{
+    int64_t already = run.now.received;
+
+    (void)ingest;
+    run.now = counts_now();
+    in.pending = false;
+    if (cursor[0]) {
+        if (source_advance(&store, source, cursor, run.now.received - already, e))
+            return -1;
+        cursor[0] = '\0';
+    }
+    return restore_renew(&store, &run, e);
+}
+
+static int on_line(struct ingest *ingest, const struct line *l, struct err *e)
+{
+    (void)ingest;
+    return check_line(&seal, l, e);
+}
+
+/* A seal or a cursor: what came before it is whole up to here. */
+static int on_control(struct ingest *ingest, const struct line *l, struct err *e)
+{
+    const char *why;
+    struct seal s;
+    int rc = seal_read_cursor(l->text, cursor);
+
+    (void)ingest;
+    if (rc <= 0 && seal_read(l->text, &s, &why) == 1) {
+        snprintf(cursor, sizeof cursor, "%s", s.to);
+        rc = 1;
+    }
+    if (rc <= 0)
+        return err_set(e, EX_PROTOCOL, "%s:%llu: a control line that this version does not know",
+                       in.input, (unsigned long long)l->number);
+    if (!follow)
+        cursor[0] = '\0';
+    in.pending = follow;
+    return follow; /* the cursor goes into the store with the events before it */
+}
+
+static int transact(int (*step)(struct store *, struct restore_run *, struct err *),
+                    struct err *e)
+{
+    if (dry_run)
+        return 0;
+    if (store_begin(&store, e))
+        return -1;
+    if (step(&store, &run, e)) {
+        store_rollback(&store);
+        return -1;
+    }
+    return store_commit(&store, e);
+}
+
+static bool all_replayable(void)
+{
+    for (size_t i = 0; i < input_count; i++)
+        if (!inputs[i].replayable)
+            return false;
+    return true;
+}
+
+/* A store that does not exist is built beside its place when the input cannot
+ * keep the gate waiting; a dry run builds one too, and throws it away. */
+static int open_store(struct err *e)
+{
+    struct store_settings set = cli_store_settings(true);
+    int rc = all_replayable() ? store_build(&store, cli.db, &set, e) : 1;
+
+    if (rc == 0)
+        in.endless = true;
+    else if (rc == 1)
+        rc = store_open(&store, cli.db, dry_run ? STORE_READ : STORE_CREATE, &set, e);
+    store_is_open = rc == 0;
+    in.intake.dry = dry_run && !in.endless;
+    return rc;
+}
+
+static int read_input(struct input *i, struct err *e)
+{
+    struct line_reader r;
+    int rc;
+
+    seal = (struct seal_check){0};
+    line_open(&r, i->fd, i->name, cli.max_line);
+    r.whole_only = follow;
+    rc = ingest_lines(&in, &r, e);
+    line_close(&r);
+    if (!rc && r.cut && !stop_signal())
+        rc = err_set(e, EX_TEMPFAIL, "%s: the stream was cut within a line; go on from --cursor-of",
+                     i->name);
+    if (!rc && !stop_signal() && i->sealed[0] &&
+        (!seal_check_whole(&seal) || strcmp(seal.last.sha256, i->sealed)))
+        rc = err_set(e, EX_DATAERR, "%s: changed while it was read", i->name);
+    if (!rc && seal.broken) {
+        cli_warn("%s: %s", i->name, seal.why);
+        bad_seal = true;
+    }
+    seal_check_free(&seal);
+    return rc;
+}
+
+static int prepare_intake(struct err *e)
+{
+    in.intake.st = &store;
+    in.intake.site = cli.site;
+    in.intake.session = run.session;
+    in.elsewhere_only = true;
+    in.before_commit = before_commit;
+    in.control = on_control;
+    in.raw = on_line;
+    return ingest_open(&in, e);
+}
+
+static int read_inputs(struct err *e)
+{
+    uint64_t total = 0;
+
+    for (size_t i = 0; i < input_count; i++)
+        total += inputs[i].size;
+    progress_start(&in.progress, "events", all_replayable() ? total : 0);
+    for (size_t i = 0; i < input_count && !stop_signal(); i++)
+        if (read_input(&inputs[i], e))
+            return -1;
+    progress_end(&in.progress);
+    run.now = counts_now();
+    return 0;
+}
+
+static const char *outcome(const struct projection_report *r, char message[static 256])
+{
+    struct restore_counts c = restore_total(&run);
+
+    if (stop_signal()) {
+        snprintf(message, 256, "stopped by signal %d; run it again", stop_signal());
+        return "INTERRUPTED";
+    }
+    if (c.rejected || bad_seal || r->failures) {
+        snprintf(message, 256, "%lld events rejected (%lld in conflict)%s%s",
+                 (long long)c.rejected, (long long)c.conflicts,
+                 bad_seal ? "; a seal does not match" : "",
+                 r->failures ? "; a projection failed" : "");
+        return more ? "IN_PROGRESS" : "PARTIAL";
+    }
+    snprintf(message, 256, "%s",
+             more ? "Part restored; waiting for more" : "Restore completed successfully");
+    return more ? "IN_PROGRESS" : "COMPLETED";
+}
+
+static struct {
+    const char *status, *message;
+} ending;
+
+static int end_run(struct store *st, struct restore_run *r, struct err *e)
+{
+    return restore_end(st, r, ending.status, ending.message, e);
+}
+
+static int finish(struct err *e)
+{
+    struct projection_report report = {0};
+    struct projector_paths paths = cli_projectors();
+    char message[256];
+
+    if (!dry_run && !stop_signal() && !more &&
+        projection_catch_up(&store, &paths, NULL, false, &report, e))
+        return -1;
+    if (report.failures)
+        cli_warn("%s", report.message);
+    ending.status = outcome(&report, message);
+    ending.message = message;
+    if (transact(end_run, e))
+        return -1;
+    put_result(ending.status, &report, message);
+    cli_say("%lld received: %lld stored, %lld already present, %lld rejected (%lld in conflict): %s",
+            (long long)run.now.received, (long long)run.now.inserted, (long long)run.now.present,
+            (long long)run.now.rejected, (long long)run.now.conflicts, ending.status);
+    projection_report_free(&report);
+    return run.now.rejected || bad_seal || report.failures ? 1 : 0;
+}
+
+static int restore(char **operands, int n)
+{
+    struct err e = ERR_NONE;
+    int lock, status;
+
+    or_die(restore_lock(cli.db, "restore", &lock, &e), &e);
+    if (open_inputs(operands, n, &e))
+        give_up(&e);
+    if (!run.session[0])
+        or_die(uuid7_new(run.session, &e), &e);
+    if (open_store(&e) || prepare_intake(&e))
+        cli_die(&e);
+    if (transact(restore_begin, &e))
+        cli_die(&e);
+    if (read_inputs(&e) || (in.endless && !dry_run && store_publish(&store, &e)))
+        give_up(&e);
+    if (in.endless && dry_run)
+        close_store();
+    status = finish(&e);
+    if (status < 0)
+        give_up(&e);
+    close(lock);
+    return status;
+}
+
+/* --- following ---------------------------------------------------------- */
+
+static int receive(void)
+{
+    struct err e = ERR_NONE;
+    struct input i = {.name = "standard input", .fd = STDIN_FILENO};
+    char suffix[80];
+    int lock, status;
+
+    snprintf(suffix, sizeof suffix, "source-%s", source);
+    or_die(restore_lock(cli.db, suffix, &lock, &e), &e);
+    run.kind = "follow";
+    run.source_device = source;
+    if (!run.session[0])
+        or_die(uuid7_new(run.session, &e), &e);
+    cli_store(&store, STORE_CREATE, false);
+    store_is_open = true;
+    if (prepare_intake(&e) || transact(restore_begin, &e))
+        cli_die(&e);
+    progress_start(&in.progress, "events", 0);
+    if (read_input(&i, &e))
+        give_up(&e);
+    progress_end(&in.progress);
+    run.now = counts_now();
+    status = finish(&e);
+    if (status < 0)
+        give_up(&e);
+    close(lock);
+    return status;
+}
+
+int main(int argc, char **argv)
+{
+    int status;
+
+    cli_start(argv[0], usage);
+    parse_options(argc, argv);
+    cli_on_exit(close_store);
+    if (list || status_of)
+        status = show_log();
+    else if (cursor_of)
+        status = show_cursor();
+    else if (follow)
+        status = receive();
+    else
+        status = restore(argv + optind, argc - optind);
+    ingest_close(&in);
+    doc_free(&document_head);
+    free(inputs);
+    close_store();
+    return cli_finish(status);
+}

@@ -1,0 +1,828 @@
+#include "store/projection.h"
+
+#include "base/hash.h"
+#include "text/json.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { REDUCER_MAX = 100 * 1024, COPY_ROWS = 2000 };
+
+/* A type's row in projectors, and what is to be done about it. */
+struct job {
+    struct buf type;
+    bool known;    /* it has a row */
+    bool touched;  /* it has events beyond the floor */
+    int64_t watermark, failed_seq;
+    char program[DIGEST_TEXT], failed_program[DIGEST_TEXT];
+    char status[16];
+    struct buf message;
+    struct job *next;
+};
+
+/* One catch-up: what it reads, what it writes with, up to where. */
+struct work {
+    struct store *read, write;
+    bool writing;   /* write is open */
+    int64_t upto;   /* the newest event of the snapshot */
+    int64_t floor;  /* every type has been considered up to here */
+    bool rebuild;
+    const struct projector_paths *paths;
+    struct projection_report *report;
+    struct stmt stage;
+};
+
+static int out_of_memory(struct err *e)
+{
+    return err_set(e, EX_OSERR, "out of memory");
+}
+
+static struct span text(const struct buf *b)
+{
+    return (struct span){b->data ? b->data : "", b->len};
+}
+
+void projection_report_free(struct projection_report *r)
+{
+    buf_free(&r->rebuilt);
+    buf_free(&r->failed);
+}
+
+/* --- reducers ----------------------------------------------------------- */
+
+static int read_reducer(const char *path, struct buf *out, struct err *e)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = 1;
+
+    if (fd < 0)
+        return 0;
+    while (n > 0 && out->len <= REDUCER_MAX) {
+        if (buf_reserve(out, 65536)) {
+            close(fd);
+            return out_of_memory(e);
+        }
+        n = read(fd, out->data + out->len, 65536);
+        if (n > 0)
+            out->len += (size_t)n;
+    }
+    close(fd);
+    if (n < 0)
+        return err_sys(e, EX_IOERR, "unable to read %s", path);
+    if (out->len > REDUCER_MAX)
+        return err_set(e, EX_CONFIG, "%s: longer than %d bytes", path, REDUCER_MAX);
+    return buf_term(out) ? out_of_memory(e) : 1;
+}
+
+/* The program of a type: 1 and its text, or 0 where the default fold serves. */
+static int find_reducer(const struct projector_paths *p, struct span type, struct buf *out,
+                        struct err *e)
+{
+    if (memchr(type.p, '/', type.n) || type.p[0] == '.')
+        return 0;
+    for (size_t i = 0; i < sizeof p->folders / sizeof *p->folders; i++) {
+        char *path;
+        int rc;
+
+        if (!p->folders[i])
+            continue;
+        if (asprintf(&path, "%s/%.*s.jq", p->folders[i], (int)type.n, type.p) < 0)
+            return out_of_memory(e);
+        out->len = 0;
+        rc = read_reducer(path, out, e);
+        free(path);
+        if (rc)
+            return rc;
+    }
+    return 0;
+}
+
+static void program_name(int found, const struct buf *program, char out[DIGEST_TEXT])
+{
+    if (found)
+        digest_text(hash_bytes(program->data, program->len), out);
+    else
+        out[0] = '\0';
+}
+
+/* --- which types -------------------------------------------------------- */
+
+static void jobs_free(struct job *jobs)
+{
+    while (jobs) {
+        struct job *next = jobs->next;
+
+        buf_free(&jobs->type);
+        buf_free(&jobs->message);
+        free(jobs);
+        jobs = next;
+    }
+}
+
+static struct job *job_of(struct job **jobs, struct span type)
+{
+    struct job *j;
+
+    for (j = *jobs; j; j = j->next)
+        if (span_eq(text(&j->type), type))
+            return j;
+    j = calloc(1, sizeof *j);
+    if (!j || buf_add(&j->type, type.p, type.n) || buf_term(&j->type)) {
+        free(j);
+        return NULL;
+    }
+    j->next = *jobs;
+    return *jobs = j;
+}
+
+static void copy_text(char *out, size_t room, struct span s)
+{
+    snprintf(out, room, "%.*s", (int)s.n, s.p ? s.p : "");
+}
+
+static int load_job(struct stmt *s, struct job **jobs)
+{
+    struct job *j = job_of(jobs, stmt_span(s, 0));
+    struct span message = stmt_span(s, 6);
+
+    if (!j)
+        return -1;
+    j->known = true;
+    j->watermark = stmt_int(s, 1);
+    copy_text(j->program, sizeof j->program, stmt_span(s, 2));
+    copy_text(j->status, sizeof j->status, stmt_span(s, 3));
+    j->failed_seq = stmt_int(s, 4);
+    copy_text(j->failed_program, sizeof j->failed_program, stmt_span(s, 5));
+    return buf_add(&j->message, message.p ? message.p : "", message.n) ? -1 : 0;
+}
+
+/* Types that have a row, and types that have events beyond the floor. */
+static int list_jobs(struct work *w, const char *only, struct job **jobs, struct err *e)
+{
+    struct stmt known = {.sql = "SELECT entity_type, watermark, program, status, failed_seq, "
+                                "failed_program, message FROM projectors "
+                                "WHERE ?1 IS NULL OR entity_type = ?1"};
+    struct stmt touched = {.sql = "SELECT DISTINCT entity_type FROM events WHERE seq > ?2 AND "
+                                  "(?1 IS NULL OR +entity_type = ?1)"};
+    struct span filter = only ? span_of(only) : (struct span){NULL, 0};
+    int rc;
+
+    if (stmt_ready(&known, &w->read->db, e) || stmt_ready(&touched, &w->read->db, e))
+        return -1;
+    stmt_bind_span(&known, 1, filter);
+    while ((rc = stmt_step(&known, e)) == 1)
+        if (load_job(&known, jobs))
+            rc = out_of_memory(e);
+    stmt_bind_span(&touched, 1, filter);
+    stmt_bind_int(&touched, 2, w->floor);
+    while (!rc && (rc = stmt_step(&touched, e)) == 1) {
+        struct job *j = job_of(jobs, stmt_span(&touched, 0));
+
+        rc = j ? 0 : out_of_memory(e);
+        if (j)
+            j->touched = true;
+    }
+    stmt_free(&known);
+    stmt_free(&touched);
+    return rc;
+}
+
+/* --- writing ------------------------------------------------------------ */
+
+static int open_writer(struct work *w, struct err *e)
+{
+    struct store_settings set = w->read->set;
+
+    if (w->writing)
+        return 0;
+    set.bulk = false;
+    if (store_open(&w->write, w->read->path, STORE_WRITE, &set, e))
+        return -1;
+    w->writing = true;
+    w->stage = (struct stmt){.sql = "INSERT INTO temp.folded(" FOLD_COLUMNS ") "
+                                    "VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)"};
+    return db_exec(&w->write.db,
+                   "CREATE TEMP TABLE folded(entity_type, entity_id, state_json, version, deleted, "
+                   "first_event_id, last_event_id, hlc, covered_seq)",
+                   e);
+}
+
+/* Rows go to a temporary table first: what a failing reducer gave is never
+ * mixed with the old rows, and the gate is not held while folding. */
+static int stage_row(void *ctx, const struct fold_row *row, struct err *e)
+{
+    struct work *w = ctx;
+    struct stmt *s = &w->stage;
+
+    if (stmt_ready(s, &w->write.db, e))
+        return -1;
+    stmt_bind_span(s, 1, row->type);
+    stmt_bind_span(s, 2, row->id);
+    stmt_bind_span(s, 3, row->state);
+    stmt_bind_int(s, 4, row->version);
+    stmt_bind_int(s, 5, row->deleted);
+    stmt_bind_span(s, 6, row->first_event);
+    stmt_bind_span(s, 7, row->last_event);
+    stmt_bind_span(s, 8, row->hlc);
+    stmt_bind_int(s, 9, row->covered);
+    return stmt_run(s, e);
+}
+
+/* Is the type's row still what it was when the work began? 1, 0 or -1. */
+static int unchanged(struct work *w, const struct job *j, struct err *e)
+{
+    struct stmt s = {.sql = "SELECT watermark = ?2 AND program = ?3 AND status = ?4 "
+                            "FROM projectors WHERE entity_type = ?1"};
+    int rc;
+
+    if (stmt_ready(&s, &w->write.db, e))
+        return -1;
+    stmt_bind_span(&s, 1, text(&j->type));
+    stmt_bind_int(&s, 2, j->watermark);
+    stmt_bind_span(&s, 3, span_of(j->program));
+    stmt_bind_span(&s, 4, span_of(j->status));
+    rc = stmt_step(&s, e);
+    if (rc == 1)
+        rc = stmt_int(&s, 0) != 0;
+    else if (rc == 0)
+        rc = !j->known;
+    stmt_free(&s);
+    return rc;
+}
+
+/* Writes the type's row as the job now stands. */
+static int save_job(struct work *w, const struct job *j, struct err *e)
+{
+    struct stmt s = {.sql = "INSERT OR REPLACE INTO projectors(entity_type, watermark, program, "
+                            "status, failed_seq, failed_program, message) "
+                            "VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)"};
+    bool failed = !strcmp(j->status, "failed");
+    int rc;
+
+    if (stmt_ready(&s, &w->write.db, e))
+        return -1;
+    stmt_bind_span(&s, 1, text(&j->type));
+    stmt_bind_int(&s, 2, j->watermark);
+    stmt_bind_span(&s, 3, span_of(j->program));
+    stmt_bind_span(&s, 4, span_of(j->status));
+    if (failed) {
+        stmt_bind_int(&s, 5, j->failed_seq);
+        stmt_bind_span(&s, 6, span_of(j->failed_program));
+        stmt_bind_span(&s, 7, text(&j->message));
+    }
+    rc = stmt_run(&s, e);
+    stmt_free(&s);
+    return rc;
+}
+
+static int copy_rows(struct work *w, int64_t from, int64_t *rows, struct err *e)
+{
+    struct stmt s = {
+        .sql = "INSERT INTO projections(" FOLD_COLUMNS ") SELECT " FOLD_COLUMNS
+               " FROM temp.folded WHERE rowid > ?1 AND rowid <= ?2 "
+               "ON CONFLICT(entity_type, entity_id) DO UPDATE SET "
+               "state_json = excluded.state_json, version = excluded.version, "
+               "deleted = excluded.deleted, first_event_id = excluded.first_event_id, "
+               "last_event_id = excluded.last_event_id, hlc = excluded.hlc, "
+               "covered_seq = excluded.covered_seq "
+               "WHERE excluded.covered_seq >= projections.covered_seq"};
+    int rc;
+
+    if (stmt_ready(&s, &w->write.db, e))
+        return -1;
+    stmt_bind_int(&s, 1, from);
+    stmt_bind_int(&s, 2, from + COPY_ROWS);
+    rc = stmt_run(&s, e);
+    *rows = sqlite3_changes(w->write.db.handle);
+    stmt_free(&s);
+    return rc;
+}
+
+/* A rebuild wrote every row there should be; any other is of no events. */
+static int drop_strays(struct work *w, const struct job *j, struct err *e)
+{
+    struct stmt s = {.sql = "DELETE FROM projections WHERE entity_type = ?1 AND covered_seq < ?2"};
+    int rc;
+
+    if (stmt_ready(&s, &w->write.db, e))
+        return -1;
+    stmt_bind_span(&s, 1, text(&j->type));
+    stmt_bind_int(&s, 2, w->upto);
+    rc = stmt_run(&s, e);
+    stmt_free(&s);
+    return rc;
+}
+
+/* One transaction: nothing of it if the type's row was changed by another. */
+struct step {
+    int64_t from;      /* rows to copy: those staged after this; -1: none */
+    struct job *after; /* the type's row as it is to be, NULL to leave it */
+    bool strays;
+};
+
+/* 1 done, 0 another was faster, -1. */
+static int take_step(struct work *w, const struct job *now, const struct step *t, struct err *e)
+{
+    int64_t rows = 0;
+    int rc;
+
+    if (store_begin(&w->write, e))
+        return -1;
+    rc = unchanged(w, now, e);
+    if (rc == 1 && ((t->from >= 0 && copy_rows(w, t->from, &rows, e)) ||
+                    (t->strays && drop_strays(w, now, e)) ||
+                    (t->after && save_job(w, t->after, e))))
+        rc = -1;
+    if (rc != 1) {
+        store_rollback(&w->write);
+        return rc;
+    }
+    w->report->rows += (uint64_t)rows;
+    return store_commit(&w->write, e) ? -1 : 1;
+}
+
+static int write_staged(struct work *w, struct job *j, bool rebuild, const char *program,
+                        struct err *e)
+{
+    struct job next = *j;
+    int64_t staged;
+    int rc = 1;
+
+    if (db_int(&w->write.db, "SELECT count(*) FROM temp.folded", &staged, e))
+        return -1;
+    if (rebuild) {
+        strcpy(next.status, "rebuilding");
+        strcpy(next.program, program);
+        rc = take_step(w, j, &(struct step){.from = -1, .after = &next}, e);
+        *j = next;
+        j->known = true;
+    }
+    for (int64_t from = 0; rc == 1 && from + COPY_ROWS < staged; from += COPY_ROWS)
+        rc = take_step(w, j, &(struct step){.from = from}, e);
+    next.watermark = w->upto;
+    strcpy(next.status, "ok");
+    if (rc == 1)
+        rc = take_step(w, j,
+                       &(struct step){.from = staged ? (staged - 1) / COPY_ROWS * COPY_ROWS : -1,
+                                      .after = &next,
+                                      .strays = rebuild},
+                       e);
+    return rc < 0 ? -1 : 0;
+}
+
+/* --- one type ----------------------------------------------------------- */
+
+static int add_name(struct buf *list, struct span name)
+{
+    return (list->len && buf_addc(list, ',')) || json_quote(name, list) ? -1 : 0;
+}
+
+static int report_failure(struct work *w, const struct job *j, struct err *e)
+{
+    struct projection_report *r = w->report;
+
+    r->failures++;
+    snprintf(r->message, sizeof r->message, "projection of %s failed, its old rows are kept: %.*s",
+             j->type.data, (int)j->message.len, j->message.data ? j->message.data : "");
+    return add_name(&r->failed, text(&j->type)) ? out_of_memory(e) : 0;
+}
+
+/* The reducer failed: noted with what it failed on, so that it is tried again
+ * only when its data or its program has changed. */
+static int note_failure(struct work *w, struct job *j, const char *program, const struct err *why,
+                        struct err *e)
+{
+    struct job failed = *j;
+
+    strcpy(failed.status, "failed");
+    strcpy(failed.failed_program, program);
+    failed.failed_seq = w->upto;
+    j->message.len = 0;
+    if (buf_adds(&j->message, why->msg))
+        return out_of_memory(e);
+    failed.message = j->message;
+    if (take_step(w, j, &(struct step){.from = -1, .after = &failed}, e) < 0)
+        return -1;
+    return report_failure(w, j, e);
+}
+
+static int has_news(struct work *w, const struct job *j, int64_t after, struct err *e)
+{
+    struct stmt s = {.sql = "SELECT EXISTS(SELECT 1 FROM events WHERE seq > ?2 AND "
+                            "+entity_type = ?1)"};
+    int rc;
+
+    if (stmt_ready(&s, &w->read->db, e))
+        return -1;
+    stmt_bind_span(&s, 1, text(&j->type));
+    stmt_bind_int(&s, 2, after);
+    rc = stmt_step(&s, e);
+    if (rc == 1)
+        rc = stmt_int(&s, 0) != 0;
+    stmt_free(&s);
+    return rc;
+}
+
+/* From where to fold: -1 from nothing, else the seq after which; -2: there is
+ * nothing to do; -3: it failed before, and nothing has changed since; -4. */
+static int64_t decide(struct work *w, const struct job *j, const char *program, struct err *e)
+{
+    bool ok = !strcmp(j->status, "ok");
+    int64_t after = ok && w->floor > j->watermark ? w->floor : j->watermark;
+    int news;
+
+    if (w->rebuild || !j->known)
+        return -1;
+    if (!strcmp(j->status, "failed") && !strcmp(j->failed_program, program)) {
+        news = has_news(w, j, j->failed_seq, e);
+        if (news <= 0)
+            return news < 0 ? -4 : -3;
+    }
+    if (!strcmp(j->status, "rebuilding") || strcmp(j->program, program))
+        return -1;
+    if (ok && !j->touched)
+        return -2;
+    news = has_news(w, j, after, e);
+    return news < 0 ? -4 : news ? after : ok ? -2 : after;
+}
+
+static int fold_job(struct work *w, struct job *j, const char *reducer, const char *program,
+                    int64_t after, struct err *e)
+{
+    struct fold f = {.st = w->read,
+                     .type = j->type.data,
+                     .after = after,
+                     .upto = w->upto,
+                     .reducer = reducer,
+                     .take = stage_row,
+                     .ctx = w};
+    struct err why = ERR_NONE;
+    int rc;
+
+    if (open_writer(w, e) || db_exec(&w->write.db, "DELETE FROM temp.folded; BEGIN", e))
+        return -1;
+    rc = fold_run(&f, &why);
+    if (db_exec(&w->write.db, "COMMIT", e))
+        return -1;
+    if (rc == 1)
+        return note_failure(w, j, program, &why, e);
+    if (rc < 0) {
+        *e = why;
+        return -1;
+    }
+    if (write_staged(w, j, after < 0, program, e))
+        return -1;
+    return add_name(&w->report->rebuilt, text(&j->type)) ? out_of_memory(e) : 0;
+}
+
+static int run_job(struct work *w, struct job *j, struct err *e)
+{
+    struct buf reducer = {0};
+    char program[DIGEST_TEXT];
+    int found = find_reducer(w->paths, text(&j->type), &reducer, e);
+    int64_t after;
+    int rc = found < 0 ? -1 : 0;
+
+    if (!rc) {
+        program_name(found, &reducer, program);
+        after = decide(w, j, program, e);
+        if (after >= -1)
+            rc = fold_job(w, j, found ? reducer.data : NULL, program, after, e);
+        else if (after == -3)
+            rc = report_failure(w, j, e);
+        else if (after == -4)
+            rc = -1;
+    }
+    buf_free(&reducer);
+    return rc;
+}
+
+/* --- all types ---------------------------------------------------------- */
+
+static int read_floor(struct store *st, int64_t *floor, struct err *e)
+{
+    char *value;
+
+    if (store_meta_get(st, "projected", &value, e))
+        return -1;
+    *floor = value ? strtoll(value, NULL, 10) : 0;
+    free(value);
+    return 0;
+}
+
+/* Every type has been considered up to the snapshot's end. */
+static int raise_floor(struct work *w, struct err *e)
+{
+    char value[24];
+    int64_t now;
+    int rc;
+
+    if (w->floor == w->upto)
+        return 0;
+    if (open_writer(w, e) || store_begin(&w->write, e))
+        return -1;
+    snprintf(value, sizeof value, "%lld", (long long)w->upto);
+    rc = read_floor(&w->write, &now, e);
+    if (!rc && now < w->upto)
+        rc = store_meta_set(&w->write, "projected", value, e);
+    if (rc) {
+        store_rollback(&w->write);
+        return -1;
+    }
+    return store_commit(&w->write, e);
+}
+
+static int newest(struct store *st, int64_t *seq, struct err *e)
+{
+    return db_int(&st->db, "SELECT ifnull(max(seq), 0) FROM events", seq, e);
+}
+
+int projection_catch_up(struct store *st, const struct projector_paths *p, const char *only_type,
+                        bool rebuild, struct projection_report *r, struct err *e)
+{
+    struct work w = {.read = st, .rebuild = rebuild, .paths = p, .report = r};
+    struct job *jobs = NULL;
+    int rc = store_snapshot(st, e);
+
+    *r = (struct projection_report){0};
+    if (!rc)
+        rc = newest(st, &w.upto, e) || read_floor(st, &w.floor, e);
+    if (!rc && rebuild)
+        w.floor = 0;
+    if (!rc)
+        rc = list_jobs(&w, only_type, &jobs, e);
+    for (struct job *j = jobs; j && !rc; j = j->next)
+        rc = run_job(&w, j, e);
+    if (!rc && !only_type)
+        rc = raise_floor(&w, e);
+    jobs_free(jobs);
+    if (w.writing)
+        store_close(&w.write);
+    store_snapshot_end(st);
+    return rc ? -1 : 0;
+}
+
+/* --- folding for readers ------------------------------------------------ */
+
+int projection_fold(struct store *st, const struct projector_paths *p, const char *type,
+                    const char *id, int64_t upto,
+                    int (*take)(void *ctx, const struct fold_row *row, struct err *e), void *ctx,
+                    struct err *e)
+{
+    struct fold f = {.st = st,
+                     .type = type,
+                     .only_id = id,
+                     .after = -1,
+                     .upto = upto < 0 ? INT64_MAX : upto,
+                     .take = take,
+                     .ctx = ctx};
+    struct buf reducer = {0};
+    int found = find_reducer(p, span_of(type), &reducer, e), rc = -1;
+
+    if (found >= 0) {
+        f.reducer = found ? reducer.data : NULL;
+        rc = fold_run(&f, e);
+    }
+    buf_free(&reducer);
+    return rc;
+}
+
+int64_t projection_read(struct store *st, const char *type, const char *id, int deleted,
+                        int (*take)(void *ctx, const struct fold_row *row, struct err *e),
+                        void *ctx, struct err *e)
+{
+    struct stmt s = {.sql = "SELECT " FOLD_COLUMNS " FROM projections WHERE "
+                            "(?1 IS NULL OR entity_type = ?1) AND (?2 IS NULL OR entity_id = ?2) "
+                            "AND CASE ?3 WHEN -1 THEN deleted < 2 ELSE deleted = ?3 END "
+                            "ORDER BY entity_type, entity_id"};
+    int64_t rows = 0;
+    int rc;
+
+    if (stmt_ready(&s, &st->db, e))
+        return -1;
+    stmt_bind_span(&s, 1, type ? span_of(type) : (struct span){NULL, 0});
+    stmt_bind_span(&s, 2, id ? span_of(id) : (struct span){NULL, 0});
+    stmt_bind_int(&s, 3, deleted);
+    while ((rc = stmt_step(&s, e)) == 1) {
+        struct fold_row row;
+
+        fold_row_read(&s, &row);
+        if (take(ctx, &row, e)) {
+            rc = -1;
+            break;
+        }
+        rows++;
+    }
+    stmt_free(&s);
+    return rc < 0 ? -1 : rows;
+}
+
+int projection_write(const struct fold_row *row, struct buf *out)
+{
+    const struct {
+        const char *name;
+        struct span value;
+    } texts[] = {{"{\"entity_type\":", row->type}, {",\"entity_id\":", row->id}};
+    const struct {
+        const char *name;
+        struct span value;
+    } events[] = {{",\"first_event_id\":", row->first_event},
+                  {",\"last_event_id\":", row->last_event},
+                  {",\"hlc\":", row->hlc}};
+
+    for (size_t i = 0; i < 2; i++)
+        if (buf_adds(out, texts[i].name) || json_quote(texts[i].value, out))
+            return -1;
+    if (buf_printf(out, ",\"version\":%lld,\"deleted\":%d", (long long)row->version,
+                   row->deleted))
+        return -1;
+    for (size_t i = 0; i < 3; i++)
+        if (buf_adds(out, events[i].name) || json_quote(events[i].value, out))
+            return -1;
+    return buf_adds(out, ",\"state\":") || buf_add(out, row->state.p, row->state.n) ||
+           buf_adds(out, "}\n");
+}
+
+int projection_status(struct store *st, struct buf *out, struct err *e)
+{
+    struct stmt s = {.sql = "SELECT p.entity_type, p.watermark, p.program, p.status, p.message, "
+                            "(SELECT count(*) FROM projections r "
+                            "WHERE r.entity_type = p.entity_type AND r.deleted < 2) "
+                            "FROM projectors p ORDER BY 1"};
+    int rc;
+
+    if (stmt_ready(&s, &st->db, e))
+        return -1;
+    while ((rc = stmt_step(&s, e)) == 1) {
+        struct span message = stmt_span(&s, 4);
+
+        if (buf_adds(out, "{\"entity_type\":") || json_quote(stmt_span(&s, 0), out) ||
+            buf_printf(out, ",\"watermark\":%lld,\"program\":\"%.*s\",\"status\":\"%.*s\",",
+                       (long long)stmt_int(&s, 1), (int)stmt_span(&s, 2).n, stmt_span(&s, 2).p,
+                       (int)stmt_span(&s, 3).n, stmt_span(&s, 3).p) ||
+            buf_printf(out, "\"projections\":%lld,\"message\":", (long long)stmt_int(&s, 5)) ||
+            (message.p ? json_quote(message, out) : buf_adds(out, "null")) ||
+            buf_adds(out, "}\n")) {
+            rc = out_of_memory(e);
+            break;
+        }
+    }
+    stmt_free(&s);
+    return rc;
+}
+
+/* --- verification ------------------------------------------------------- */
+
+struct comparison {
+    struct store *st;
+    const struct projector_paths *paths;
+    struct stmt stored;
+    void (*problem)(void *ctx, const char *text);
+    void *ctx;
+    int64_t watermark, rows;
+    bool alone; /* a row ahead of its type is being folded on its own */
+};
+
+static bool same_json(struct span a, struct span b)
+{
+    struct json j = {0};
+    struct json_value x, y;
+    bool same = !json_whole(&j, a, &x) && !json_whole(&j, b, &y) && digest_eq(x.digest, y.digest);
+
+    json_end(&j);
+    return same;
+}
+
+static void complain(struct comparison *c, const struct fold_row *row, const char *what)
+{
+    char line[512];
+
+    snprintf(line, sizeof line, "projection %.*s/%.*s: %s", (int)row->type.n, row->type.p,
+             (int)(row->id.n > 200 ? 200 : row->id.n), row->id.p, what);
+    c->problem(c->ctx, line);
+}
+
+static int compare_row(void *ctx, const struct fold_row *fresh, struct err *e);
+
+/* A row that a killed catch-up left ahead of its type: folded up to there. */
+static int compare_alone(struct comparison *c, const struct fold_row *fresh, int64_t covered,
+                         struct err *e)
+{
+    char *type = strndup(fresh->type.p, fresh->type.n), *id = strndup(fresh->id.p, fresh->id.n);
+    struct comparison single = *c;
+    int rc = -1;
+
+    single.stored.handle = NULL;
+    single.alone = true;
+    if (type && id)
+        rc = projection_fold(c->st, c->paths, type, id, covered, compare_row, &single, e);
+    stmt_free(&single.stored);
+    free(type);
+    free(id);
+    return rc;
+}
+
+static int compare_row(void *ctx, const struct fold_row *fresh, struct err *e)
+{
+    struct comparison *c = ctx;
+    struct fold_row row;
+    int rc;
+
+    if (stmt_ready(&c->stored, &c->st->db, e))
+        return -1;
+    stmt_bind_span(&c->stored, 1, fresh->type);
+    stmt_bind_span(&c->stored, 2, fresh->id);
+    rc = stmt_step(&c->stored, e);
+    if (rc < 0)
+        return -1;
+    c->rows++;
+    if (rc == 0) {
+        complain(c, fresh, "missing");
+        return 0;
+    }
+    fold_row_read(&c->stored, &row);
+    if (!c->alone && row.covered > c->watermark) {
+        rc = compare_alone(c, fresh, row.covered, e);
+    } else {
+        rc = 0;
+        if (row.version != fresh->version || row.deleted != fresh->deleted ||
+            !span_eq(row.first_event, fresh->first_event) ||
+            !span_eq(row.last_event, fresh->last_event) || !span_eq(row.hlc, fresh->hlc) ||
+            !same_json(row.state, fresh->state))
+            complain(c, fresh, "differs from a fresh fold of its events");
+    }
+    stmt_reset(&c->stored);
+    return rc;
+}
+
+static int64_t stored_rows(struct comparison *c, const struct job *j, struct err *e)
+{
+    struct stmt s = {.sql = "SELECT count(*) FROM projections p WHERE entity_type = ?1 AND "
+                            "(covered_seq <= ?2 OR EXISTS(SELECT 1 FROM events v WHERE "
+                            "v.entity_type = p.entity_type AND v.entity_id = p.entity_id AND "
+                            "v.seq <= ?2))"};
+    int64_t n = -1;
+
+    if (stmt_ready(&s, &c->st->db, e))
+        return -1;
+    stmt_bind_span(&s, 1, text(&j->type));
+    stmt_bind_int(&s, 2, j->watermark);
+    if (stmt_step(&s, e) == 1)
+        n = stmt_int(&s, 0);
+    stmt_free(&s);
+    return n;
+}
+
+/* 1: cannot be compared (failed, or its program is another now). */
+static int verify_job(struct comparison *c, const struct job *j, struct err *e)
+{
+    struct buf reducer = {0};
+    char program[DIGEST_TEXT];
+    int found = find_reducer(c->paths, text(&j->type), &reducer, e), rc;
+    int64_t before = c->rows, there;
+
+    if (found < 0)
+        return -1;
+    program_name(found, &reducer, program);
+    buf_free(&reducer);
+    if (strcmp(j->status, "ok") || strcmp(program, j->program))
+        return 1;
+    c->watermark = j->watermark;
+    rc = projection_fold(c->st, c->paths, j->type.data, NULL, j->watermark, compare_row, c, e);
+    if (rc)
+        return rc;
+    there = stored_rows(c, j, e);
+    if (there < 0)
+        return -1;
+    if (there > c->rows - before)
+        complain(c, &(struct fold_row){.type = text(&j->type), .id = SPAN("*")},
+                 "there are projections of entities that have no events");
+    return 0;
+}
+
+int64_t projection_verify(struct store *st, const struct projector_paths *p,
+                          void (*problem)(void *ctx, const char *text), void *ctx, int *failed,
+                          struct err *e)
+{
+    struct work w = {.read = st, .floor = INT64_MAX};
+    struct comparison c = {.st = st,
+                           .paths = p,
+                           .stored = {.sql = "SELECT " FOLD_COLUMNS " FROM projections "
+                                             "WHERE entity_type = ?1 AND entity_id = ?2"},
+                           .problem = problem,
+                           .ctx = ctx};
+    struct job *jobs = NULL;
+    int rc = list_jobs(&w, NULL, &jobs, e);
+
+    *failed = 0;
+    for (struct job *j = jobs; j && rc >= 0; j = j->next) {
+        rc = verify_job(&c, j, e);
+        *failed += rc == 1;
+    }
+    stmt_free(&c.stored);
+    jobs_free(jobs);
+    return rc < 0 ? -1 : c.rows;
+}
