@@ -436,6 +436,8 @@ static _Noreturn void give_up(const struct err *why)
     struct projection_report none = {0};
     struct err e;
 
+    if (!run.session[0])
+        uuid7_new(run.session, &e);
     store_is_open = store_is_open || !store_open(&store, cli.db, STORE_WRITE, &set, &e);
     if (store_is_open && !dry_run) {
         if (store.in_transaction)
@@ -538,7 +540,7 @@ static int open_store(struct err *e)
     if (rc == 0)
         in.endless = true;
     else if (rc == 1)
-        rc = store_open(&store, cli.db, dry_run ? STORE_READ : STORE_CREATE, &set, e);
+        rc = store_open(&store, cli.db, dry_run ? STORE_WRITE : STORE_CREATE, &set, e);
     store_is_open = rc == 0;
     in.intake.dry = dry_run && !in.endless;
     return rc;
@@ -611,7 +613,9 @@ static const char *outcome(const struct projection_report *r, char message[stati
         return more ? "IN_PROGRESS" : "PARTIAL";
     }
     snprintf(message, 256, "%s",
-             more ? "Part restored; waiting for more" : "Restore completed successfully");
+             dry_run ? "Dry run: nothing was changed"
+             : more  ? "Part restored; waiting for more"
+                     : "Restore completed successfully");
     return more ? "IN_PROGRESS" : "COMPLETED";
 }
 
