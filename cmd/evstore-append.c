@@ -129,7 +129,7 @@ static int read_payload(struct buf *b, struct err *e)
         if (b->len > cli.max_line)
             return err_set(e, EX_DATAERR, "PAYLOAD: longer than %zu bytes", cli.max_line);
         if (buf_reserve(b, 65536))
-            return err_set(e, EX_OSERR, "out of memory");
+            return err_memory(e);
         n = read(STDIN_FILENO, b->data + b->len, 65536);
         if (n > 0)
             b->len += (size_t)n;

@@ -66,30 +66,29 @@ enum {
     OPT_DIGEST
 };
 
-static const struct option options[] = {
-    {"db", required_argument, NULL, 'd'},
-    {"entity-type", required_argument, NULL, OPT_ENTITY_TYPE},
-    {"entity", required_argument, NULL, OPT_ENTITY},
-    {"type", required_argument, NULL, OPT_TYPE},
-    {"actor", required_argument, NULL, OPT_ACTOR},
-    {"correlation", required_argument, NULL, OPT_CORRELATION},
-    {"since-ts", required_argument, NULL, OPT_SINCE},
-    {"until-ts", required_argument, NULL, OPT_UNTIL},
-    {"unsynced", no_argument, NULL, OPT_UNSYNCED},
-    {"after", required_argument, NULL, OPT_AFTER},
-    {"limit", required_argument, NULL, OPT_LIMIT},
-    {"order", required_argument, NULL, OPT_ORDER},
-    {"full", no_argument, NULL, OPT_FULL},
-    {"seal", no_argument, NULL, OPT_SEAL},
-    {"document", no_argument, NULL, OPT_DOCUMENT},
-    {"follow", no_argument, NULL, OPT_FOLLOW},
-    {"conflicts", no_argument, NULL, OPT_CONFLICTS},
-    {"digest", no_argument, NULL, OPT_DIGEST},
-    {"quiet", no_argument, NULL, 'q'},
-    {"progress", required_argument, NULL, OPT_PROGRESS},
-    {"help", no_argument, NULL, 'h'},
-    {"version", no_argument, NULL, 'V'},
-    {NULL, 0, NULL, 0}};
+static const struct option options[] = {{"db", required_argument, NULL, 'd'},
+                                        {"entity-type", required_argument, NULL, OPT_ENTITY_TYPE},
+                                        {"entity", required_argument, NULL, OPT_ENTITY},
+                                        {"type", required_argument, NULL, OPT_TYPE},
+                                        {"actor", required_argument, NULL, OPT_ACTOR},
+                                        {"correlation", required_argument, NULL, OPT_CORRELATION},
+                                        {"since-ts", required_argument, NULL, OPT_SINCE},
+                                        {"until-ts", required_argument, NULL, OPT_UNTIL},
+                                        {"unsynced", no_argument, NULL, OPT_UNSYNCED},
+                                        {"after", required_argument, NULL, OPT_AFTER},
+                                        {"limit", required_argument, NULL, OPT_LIMIT},
+                                        {"order", required_argument, NULL, OPT_ORDER},
+                                        {"full", no_argument, NULL, OPT_FULL},
+                                        {"seal", no_argument, NULL, OPT_SEAL},
+                                        {"document", no_argument, NULL, OPT_DOCUMENT},
+                                        {"follow", no_argument, NULL, OPT_FOLLOW},
+                                        {"conflicts", no_argument, NULL, OPT_CONFLICTS},
+                                        {"digest", no_argument, NULL, OPT_DIGEST},
+                                        {"quiet", no_argument, NULL, 'q'},
+                                        {"progress", required_argument, NULL, OPT_PROGRESS},
+                                        {"help", no_argument, NULL, 'h'},
+                                        {"version", no_argument, NULL, 'V'},
+                                        {NULL, 0, NULL, 0}};
 
 static struct store store;
 static struct query query = {.limit = -1};
@@ -215,7 +214,7 @@ static void print_event(const struct event *ev, const struct printed *p)
 
     line.len = 0;
     if (event_write(ev, full, &line)) {
-        err_set(&e, EX_OSERR, "out of memory");
+        err_memory(&e);
         cli_die(&e);
     }
     if (document && p->count)
@@ -273,17 +272,28 @@ static void cursor_at(int64_t seq, char out[CURSOR_TEXT])
 
 /* --- forms -------------------------------------------------------------- */
 
+static int add_to_hash(void *ctx, const void *p, size_t n)
+{
+    return sha256_add(ctx, p, n);
+}
+
+static void hash_output(struct sha256 *hash)
+{
+    cli_out.tap = add_to_hash;
+    cli_out.tap_ctx = hash;
+}
+
 static void put_seal(uint64_t count, struct sha256 *hash, const char *to)
 {
     struct seal s = {.count = count};
     struct buf line = {0};
     struct err e;
 
-    cli_out.hash = NULL;
+    cli_out.tap = NULL;
     snprintf(s.from, sizeof s.from, "%s", after ? after : "start");
     snprintf(s.to, sizeof s.to, "%s", to);
     if (sha256_text(hash, s.sha256) || seal_write(&s, &line)) {
-        err_set(&e, EX_OSERR, "out of memory");
+        err_memory(&e);
         cli_die(&e);
     }
     cli_put(line.data, line.len);
@@ -298,7 +308,7 @@ static void export_lines(struct progress *progress)
     bool more;
 
     if (seal)
-        cli_out.hash = &hash;
+        hash_output(&hash);
     p = print_all(progress);
     if (!seal || stop_signal())
         return;
@@ -319,7 +329,7 @@ static void export_document(struct progress *progress)
                    (long long)clock_now_ms()) ||
         json_quote(span_of(cli.site), &head) || buf_adds(&head, ",\"device_id\":") ||
         json_quote(span_of(store.device), &head) || buf_adds(&head, ",\"events\":[\n")) {
-        err_set(&e, EX_OSERR, "out of memory");
+        err_memory(&e);
         cli_die(&e);
     }
     cli_put(head.data, head.len);
@@ -362,7 +372,7 @@ static void export_conflicts(void)
     int rc;
 
     if (seal)
-        cli_out.hash = &hash;
+        hash_output(&hash);
     or_die(stmt_ready(&all, &store.db, &e), &e);
     while ((rc = stmt_step(&all, &e)) == 1) {
         struct span line = stmt_span(&all, 0);
@@ -398,7 +408,7 @@ static int read_wave(struct buf *lines, int64_t *last, struct err *e)
         return -1;
     while ((rc = query_next(&query, &ev, e)) == 1) {
         if (event_write(&ev, full, lines))
-            return err_set(e, EX_OSERR, "out of memory");
+            return err_memory(e);
         *last = ev.seq;
         n++;
     }

@@ -39,20 +39,19 @@ enum {
     OPT_STATUS
 };
 
-static const struct option options[] = {
-    {"db", required_argument, NULL, 'd'},
-    {"catch-up", no_argument, NULL, OPT_CATCH_UP},
-    {"rebuild", no_argument, NULL, OPT_REBUILD},
-    {"list", required_argument, NULL, OPT_LIST},
-    {"deleted", no_argument, NULL, OPT_DELETED},
-    {"get", required_argument, NULL, OPT_GET},
-    {"trash", no_argument, NULL, OPT_TRASH},
-    {"status", no_argument, NULL, OPT_STATUS},
-    {"quiet", no_argument, NULL, 'q'},
-    {"progress", required_argument, NULL, OPT_PROGRESS},
-    {"help", no_argument, NULL, 'h'},
-    {"version", no_argument, NULL, 'V'},
-    {NULL, 0, NULL, 0}};
+static const struct option options[] = {{"db", required_argument, NULL, 'd'},
+                                        {"catch-up", no_argument, NULL, OPT_CATCH_UP},
+                                        {"rebuild", no_argument, NULL, OPT_REBUILD},
+                                        {"list", required_argument, NULL, OPT_LIST},
+                                        {"deleted", no_argument, NULL, OPT_DELETED},
+                                        {"get", required_argument, NULL, OPT_GET},
+                                        {"trash", no_argument, NULL, OPT_TRASH},
+                                        {"status", no_argument, NULL, OPT_STATUS},
+                                        {"quiet", no_argument, NULL, 'q'},
+                                        {"progress", required_argument, NULL, OPT_PROGRESS},
+                                        {"help", no_argument, NULL, 'h'},
+                                        {"version", no_argument, NULL, 'V'},
+                                        {NULL, 0, NULL, 0}};
 
 static struct store store;
 static struct projector_paths paths;
@@ -106,8 +105,8 @@ static int tell(struct projection_report *r)
     if (r->failures)
         cli_warn("%s", r->message);
     if (r->rows || r->rebuilt.len)
-        cli_say("%llu projections written: %.*s", (unsigned long long)r->rows,
-                (int)r->rebuilt.len, r->rebuilt.data ? r->rebuilt.data : "");
+        cli_say("%llu projections written: %.*s", (unsigned long long)r->rows, (int)r->rebuilt.len,
+                r->rebuilt.data ? r->rebuilt.data : "");
     projection_report_free(r);
     return status;
 }
@@ -141,7 +140,7 @@ static int print_row(void *ctx, const struct fold_row *row, struct err *e)
         return 0;
     line.len = 0;
     if (projection_write(row, &line))
-        return err_set(e, EX_OSERR, "out of memory");
+        return err_memory(e);
     cli_put(line.data, line.len);
     l->rows++;
     return 0;

@@ -69,37 +69,36 @@ enum {
     OPT_LIST
 };
 
-static const struct option options[] = {
-    {"db", required_argument, NULL, 'd'},
-    {"session", required_argument, NULL, OPT_SESSION},
-    {"source-device", required_argument, NULL, OPT_DEVICE},
-    {"source-name", required_argument, NULL, OPT_NAME},
-    {"more", no_argument, NULL, OPT_MORE},
-    {"document", no_argument, NULL, OPT_DOCUMENT},
-    {"require-seal", no_argument, NULL, OPT_REQUIRE_SEAL},
-    {"keep-flags", no_argument, NULL, OPT_KEEP_FLAGS},
-    {"dry-run", no_argument, NULL, OPT_DRY_RUN},
-    {"rejects", required_argument, NULL, OPT_REJECTS},
-    {"max-drift", required_argument, NULL, OPT_DRIFT},
-    {"adopt-clock", no_argument, NULL, OPT_ADOPT},
-    {"max-line", required_argument, NULL, OPT_MAX_LINE},
-    {"follow", no_argument, NULL, OPT_FOLLOW},
-    {"source", required_argument, NULL, OPT_SOURCE},
-    {"cursor-of", required_argument, NULL, OPT_CURSOR_OF},
-    {"status", required_argument, NULL, OPT_STATUS},
-    {"list", no_argument, NULL, OPT_LIST},
-    {"quiet", no_argument, NULL, 'q'},
-    {"progress", required_argument, NULL, OPT_PROGRESS},
-    {"help", no_argument, NULL, 'h'},
-    {"version", no_argument, NULL, 'V'},
-    {NULL, 0, NULL, 0}};
+static const struct option options[] = {{"db", required_argument, NULL, 'd'},
+                                        {"session", required_argument, NULL, OPT_SESSION},
+                                        {"source-device", required_argument, NULL, OPT_DEVICE},
+                                        {"source-name", required_argument, NULL, OPT_NAME},
+                                        {"more", no_argument, NULL, OPT_MORE},
+                                        {"document", no_argument, NULL, OPT_DOCUMENT},
+                                        {"require-seal", no_argument, NULL, OPT_REQUIRE_SEAL},
+                                        {"keep-flags", no_argument, NULL, OPT_KEEP_FLAGS},
+                                        {"dry-run", no_argument, NULL, OPT_DRY_RUN},
+                                        {"rejects", required_argument, NULL, OPT_REJECTS},
+                                        {"max-drift", required_argument, NULL, OPT_DRIFT},
+                                        {"adopt-clock", no_argument, NULL, OPT_ADOPT},
+                                        {"max-line", required_argument, NULL, OPT_MAX_LINE},
+                                        {"follow", no_argument, NULL, OPT_FOLLOW},
+                                        {"source", required_argument, NULL, OPT_SOURCE},
+                                        {"cursor-of", required_argument, NULL, OPT_CURSOR_OF},
+                                        {"status", required_argument, NULL, OPT_STATUS},
+                                        {"list", no_argument, NULL, OPT_LIST},
+                                        {"quiet", no_argument, NULL, 'q'},
+                                        {"progress", required_argument, NULL, OPT_PROGRESS},
+                                        {"help", no_argument, NULL, 'h'},
+                                        {"version", no_argument, NULL, 'V'},
+                                        {NULL, 0, NULL, 0}};
 
 /* One operand, ready to be read. */
 struct input {
     const char *name;
     int fd;
     uint64_t size;
-    bool replayable;        /* a file or a spool: it never makes the gate wait */
+    bool replayable;          /* a file or a spool: it never makes the gate wait */
     char sealed[SHA256_TEXT]; /* sha256 of its seal at the first reading, or "" */
 };
 
@@ -276,8 +275,7 @@ static int use_head(struct err *e)
 
     if (d->session.data && !run.session[0]) {
         if (!restore_session_ok(d->session.data))
-            return err_set(e, EX_DATAERR,
-                           "restore_session_id: wants 1 to 64 of A-Z a-z 0-9 . _ -");
+            return err_set(e, EX_DATAERR, "restore_session_id: wants 1 to 64 of A-Z a-z 0-9 . _ -");
         set_session(d->session.data);
     }
     if (d->source_device.data && !strcmp(run.source_device, "unknown"))
@@ -305,8 +303,7 @@ static int spool_document(struct input *i, struct err *e)
 
     if (o.fd < 0)
         return -1;
-    if (doc_read(&document_head, i->fd, i->name, cli.max_line, take_element, &o, e) ||
-        use_head(e))
+    if (doc_read(&document_head, i->fd, i->name, cli.max_line, take_element, &o, e) || use_head(e))
         return -1;
     in.relative = true;
     return finish_spool(i, &o, e);
@@ -317,7 +314,7 @@ static int check_line(struct seal_check *c, const struct line *l, struct err *e)
     struct span text = l->first ? l->text : (struct span){"", 0};
 
     if (seal_check_line(c, l->raw, text, l->last && l->first && line_is_control(l->text)))
-        return err_set(e, EX_OSERR, "out of memory");
+        return err_memory(e);
     return 0;
 }
 
@@ -387,7 +384,7 @@ static int open_inputs(char **operands, int n, struct err *e)
     }
     inputs = calloc((size_t)n, sizeof *inputs);
     if (!inputs)
-        return err_set(e, EX_OSERR, "out of memory");
+        return err_memory(e);
     for (; input_count < (size_t)n; input_count++)
         if (open_input(&inputs[input_count], operands[input_count], e))
             return -1;
@@ -422,7 +419,7 @@ static void put_result(const char *status, const struct projection_report *r, co
                    (int)r->rebuilt.len, r->rebuilt.data ? r->rebuilt.data : "", (int)r->failed.len,
                    r->failed.data ? r->failed.data : "", (long long)conflicts, digest) ||
         json_quote(span_of(message), &b) || buf_adds(&b, "}\n")) {
-        err_set(&e, EX_OSERR, "out of memory");
+        err_memory(&e);
         cli_die(&e);
     }
     cli_put(b.data, b.len);
@@ -461,9 +458,9 @@ static struct restore_counts counts_now(void)
 {
     const struct intake *t = &in.intake;
 
-    return (struct restore_counts){
-        (int64_t)in.received,  (int64_t)t->inserted, (int64_t)t->present,
-        (int64_t)ingest_rejected(&in), (int64_t)t->conflicts, (int64_t)t->ahead};
+    return (struct restore_counts){(int64_t)in.received,  (int64_t)t->inserted,
+                                   (int64_t)t->present,   (int64_t)ingest_rejected(&in),
+                                   (int64_t)t->conflicts, (int64_t)t->ahead};
 }
 
 static int before_commit(struct ingest *ingest, struct err *e)
@@ -508,8 +505,7 @@ static int on_control(struct ingest *ingest, const struct line *l, struct err *e
     return follow; /* the cursor goes into the store with the events before it */
 }
 
-static int transact(int (*step)(struct store *, struct restore_run *, struct err *),
-                    struct err *e)
+static int transact(int (*step)(struct store *, struct restore_run *, struct err *), struct err *e)
 {
     if (dry_run)
         return 0;
@@ -606,9 +602,8 @@ static const char *outcome(const struct projection_report *r, char message[stati
         return "INTERRUPTED";
     }
     if (c.rejected || bad_seal || r->failures) {
-        snprintf(message, 256, "%lld events rejected (%lld in conflict)%s%s",
-                 (long long)c.rejected, (long long)c.conflicts,
-                 bad_seal ? "; a seal does not match" : "",
+        snprintf(message, 256, "%lld events rejected (%lld in conflict)%s%s", (long long)c.rejected,
+                 (long long)c.conflicts, bad_seal ? "; a seal does not match" : "",
                  r->failures ? "; a projection failed" : "");
         return more ? "IN_PROGRESS" : "PARTIAL";
     }
@@ -644,9 +639,10 @@ static int finish(struct err *e)
     if (transact(end_run, e))
         return -1;
     put_result(ending.status, &report, message);
-    cli_say("%lld received: %lld stored, %lld already present, %lld rejected (%lld in conflict): %s",
-            (long long)run.now.received, (long long)run.now.inserted, (long long)run.now.present,
-            (long long)run.now.rejected, (long long)run.now.conflicts, ending.status);
+    cli_say(
+        "%lld received: %lld stored, %lld already present, %lld rejected (%lld in conflict): %s",
+        (long long)run.now.received, (long long)run.now.inserted, (long long)run.now.present,
+        (long long)run.now.rejected, (long long)run.now.conflicts, ending.status);
     projection_report_free(&report);
     return run.now.rejected || bad_seal || report.failures ? 1 : 0;
 }

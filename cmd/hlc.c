@@ -375,7 +375,7 @@ static int take_line(const struct line *l, bool too_long, struct buf *out, struc
     why = find_place(&input.json, &input.place, l->text, &offset);
     if (why)
         return refuse(l, offset, why, e);
-    return decorate(&input.place, l->text, out) ? err_set(e, EX_OSERR, "out of memory") : 0;
+    return decorate(&input.place, l->text, out) ? err_memory(e) : 0;
 }
 
 /* The next operand. 1, 0 after the last, -1. */

@@ -18,11 +18,6 @@ enum { BLOCK = 64 * 1024, PATIENCE_MS = 2000, COMPLAINT_KEPT = 4096 };
 
 extern char **environ;
 
-static int out_of_memory(struct err *e)
-{
-    return err_set(e, EX_OSERR, "out of memory");
-}
-
 /* --- starting ----------------------------------------------------------- */
 
 static void shut(int *fd)
@@ -134,7 +129,7 @@ static int start(struct child *c, struct err *e)
         return err_sys(e, EX_UNAVAILABLE, "unable to run %s", c->argv[0]);
     }
     if (fcntl(c->in, F_SETFL, O_NONBLOCK))
-        return err_sys(e, EX_OSERR, "unable to watch %s", c->argv[0]);
+        return err_sys(e, EX_IOERR, "unable to watch %s", c->argv[0]);
     return 0;
 }
 
@@ -219,7 +214,7 @@ static int take(struct child *c, int *fd, struct buf *into, struct err *e)
     ssize_t n;
 
     if (buf_reserve(into, BLOCK))
-        return out_of_memory(e);
+        return err_memory(e);
     n = read(*fd, into->data + into->len, into->cap - into->len);
     if (n < 0 && errno != EINTR && errno != EAGAIN)
         return err_sys(e, EX_IOERR, "unable to read from %s", c->argv[0]);
@@ -298,7 +293,7 @@ static int turn(struct child *c, struct err *e)
         return 0;
     }
     if (stop_poll(p, 3) < 0)
-        return errno == EINTR ? 0 : err_sys(e, EX_OSERR, "unable to wait for %s", c->argv[0]);
+        return errno == EINTR ? 0 : err_sys(e, EX_IOERR, "unable to wait for %s", c->argv[0]);
     if (p[1].revents && take_lines(c, e))
         return -1;
     if (p[2].revents && take_complaint(c, e))

@@ -46,3 +46,8 @@ int err_sys(struct err *e, int status, const char *fmt, ...)
     snprintf(e->msg + n, sizeof e->msg - n, ": %s", strerror(number));
     return -1;
 }
+
+int err_memory(struct err *e)
+{
+    return err_set(e, EX_TEMPFAIL, "out of memory");
+}

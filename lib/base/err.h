@@ -15,16 +15,20 @@ struct err {
     char msg[1024];
 };
 
-#define ERR_NONE {0, ""}
+#define ERR_NONE                                                                                   \
+    {                                                                                              \
+        0, ""                                                                                      \
+    }
 
 /* Fills e; always returns -1, so that a caller may write return err_set(...). */
-int err_set(struct err *e, int status, const char *fmt, ...)
-    __attribute__((format(printf, 3, 4)));
+int err_set(struct err *e, int status, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
 /* As err_set, with ": " and the text of errno behind it. A full disk, a file
  * that is missing or forbidden choose their own status: ENOSPC, EDQUOT and
  * EIO give EX_IOERR, EACCES, EPERM and EROFS give EX_NOPERM. */
-int err_sys(struct err *e, int status, const char *fmt, ...)
-    __attribute__((format(printf, 3, 4)));
+int err_sys(struct err *e, int status, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+/* "out of memory", EX_TEMPFAIL: the next run may have more. Returns -1. */
+int err_memory(struct err *e);
 
 #endif

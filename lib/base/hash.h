@@ -1,4 +1,4 @@
-/* hash: 128-bit digests that tell accidents apart, and SHA-256.
+/* hash: 128-bit digests that tell accidents apart.
  *
  * A struct digest is an XXH3-128 value (xxhash.com, frozen since 0.8.0). It
  * detects accidents, not forgery. Digests of parts are combined by
@@ -14,7 +14,7 @@ struct digest {
     uint64_t lo, hi;
 };
 
-enum { DIGEST_BYTES = 16, DIGEST_TEXT = 33, SHA256_TEXT = 65 };
+enum { DIGEST_BYTES = 16, DIGEST_TEXT = 33 };
 
 struct digest hash_bytes(const void *p, size_t n);
 struct digest hash_pair(struct digest a, struct digest b);
@@ -24,15 +24,5 @@ void digest_bytes(struct digest d, uint8_t out[DIGEST_BYTES]);
 struct digest digest_of_bytes(const uint8_t in[DIGEST_BYTES]);
 /* 32 hex digits and a NUL. */
 void digest_text(struct digest d, char out[DIGEST_TEXT]);
-
-/* SHA-256 of a stream. All zeros is ready; sha256_text ends the stream,
- * frees what it holds and makes it ready for the next. Returns -1 when the
- * library cannot (out of memory). */
-struct sha256 {
-    void *ctx;
-};
-
-int sha256_add(struct sha256 *h, const void *p, size_t n);
-int sha256_text(struct sha256 *h, char out[SHA256_TEXT]);
 
 #endif

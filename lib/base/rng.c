@@ -32,7 +32,7 @@ static int refill(struct err *e)
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
-            return err_sys(e, EX_OSERR, "unable to draw random bytes");
+            return err_sys(e, EX_IOERR, "unable to draw random bytes");
         got += (size_t)n;
     }
     left = want;

@@ -92,6 +92,8 @@ void cli_die(const struct err *e)
 
 static _Noreturn void stdout_failed(void)
 {
+    if (cli_out.failed == EINTR)
+        leave(128 + stop_signal());
     if (cli_out.failed == EPIPE) {
         if (exit_hook)
             exit_hook();
@@ -192,13 +194,13 @@ int64_t cli_time_ms(const char *option, const char *arg)
     return ms;
 }
 
-static int parse_progress(const char *arg)
+static enum progress_when parse_progress(const char *arg)
 {
     static const char *const names[] = {"auto", "json", "none"};
 
     for (int i = 0; i < 3; i++)
         if (!strcmp(arg, names[i]))
-            return i;
+            return (enum progress_when)i;
     cli_usage_error("--progress: %s: wants auto, json or none", arg);
 }
 
@@ -257,19 +259,6 @@ void cli_start(const char *argv0, const char *usage)
     v = settings_get("NOW");
     if (v)
         clock_fix_ms(cli_number("LIFEBOAT_NOW", v, 0, (INT64_C(1) << 48) - 1));
-}
-
-struct store_settings cli_store_settings(bool bulk)
-{
-    return (struct store_settings){.device = cli.device, .wait_s = cli.wait_s, .bulk = bulk};
-}
-
-void cli_store(struct store *st, enum store_mode mode, bool bulk)
-{
-    struct store_settings set = cli_store_settings(bulk);
-    struct err e = ERR_NONE;
-
-    or_die(store_open(st, cli.db, mode, &set, &e), &e);
 }
 
 const char *cli_name(const char *operand)

@@ -18,6 +18,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+enum progress_when { PROGRESS_AUTO, PROGRESS_JSON, PROGRESS_NONE };
+
 /* Where and who: /etc/lifeboat/lifeboat.env, then the environment, then
  * options. Strings live as long as the program. */
 struct cli {
@@ -28,7 +30,7 @@ struct cli {
     const char *projectors; /* NULL: the usual folders */
     int wait_s;
     bool quiet;
-    enum { PROGRESS_AUTO, PROGRESS_JSON, PROGRESS_NONE } progress;
+    enum progress_when progress;
     size_t max_line;
 };
 

@@ -78,7 +78,7 @@ static struct note *new_note(struct ingest *in, size_t item, bool rejected, stru
         struct note *notes = realloc(in->notes, cap * sizeof *notes);
 
         if (!notes) {
-            err_set(e, EX_OSERR, "out of memory");
+            err_memory(e);
             return NULL;
         }
         in->notes = notes;
@@ -104,8 +104,10 @@ static int put_one(struct ingest *in, size_t i, struct err *e)
     enum put_result rc;
 
     if (in->elsewhere_only && !ev->ts_device.set)
-        return note(in, i, true, "ts_device: missing (events that happen here go to "
-                                 "evstore-append)", e);
+        return note(in, i, true,
+                    "ts_device: missing (events that happen here go to "
+                    "evstore-append)",
+                    e);
     rc = intake_put(&in->intake, ev, &in->batch.arena, e);
     if (rc == PUT_ERROR)
         return -1;
@@ -116,7 +118,8 @@ static int put_one(struct ingest *in, size_t i, struct err *e)
     if (in->intake.overtook)
         return note(in, i, false,
                     "warning: the clock here is behind this entity's; took the next time after "
-                    "its newest event", e);
+                    "its newest event",
+                    e);
     return 0;
 }
 

@@ -17,13 +17,13 @@ struct ingest {
     struct rejects rejects;
     struct batch batch;
     struct progress progress;
-    const char *input;     /* name of the input being read */
-    uint64_t received;     /* lines that are not control lines */
-    uint64_t bytes;        /* of input so far */
-    bool elsewhere_only;   /* refuse events without ts_device */
-    bool endless;          /* a store built aside: no limit to a transaction */
-    bool relative;         /* an event's place is given within itself */
-    bool pending;          /* before_commit has something to store without events */
+    const char *input;   /* name of the input being read */
+    uint64_t received;   /* lines that are not control lines */
+    uint64_t bytes;      /* of input so far */
+    bool elsewhere_only; /* refuse events without ts_device */
+    bool endless;        /* a store built aside: no limit to a transaction */
+    bool relative;       /* an event's place is given within itself */
+    bool pending;        /* before_commit has something to store without events */
     /* Inside each transaction, after its events. May be NULL. */
     int (*before_commit)(struct ingest *in, struct err *e);
     int (*control)(struct ingest *in, const struct line *l, struct err *e);

@@ -29,6 +29,6 @@ static const char *beside_build(void)
 
 struct projector_paths cli_projectors(void)
 {
-    return (struct projector_paths){{cli.projectors, "/etc/lifeboat/projectors",
-                                     LIFEBOAT_SHARE "/projectors", beside_build()}};
+    return (struct projector_paths){
+        {cli.projectors, "/etc/lifeboat/projectors", LIFEBOAT_SHARE "/projectors", beside_build()}};
 }

@@ -83,7 +83,7 @@ static int take_line(char *line, const char *path, int number, struct err *e)
                        number, (int)(eq - name), name);
     free(from_file[k]);
     from_file[k] = strdup(unquote(eq + 1));
-    return from_file[k] ? 0 : err_set(e, EX_OSERR, "out of memory");
+    return from_file[k] ? 0 : err_memory(e);
 }
 
 int settings_load(struct err *e)

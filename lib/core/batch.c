@@ -49,7 +49,7 @@ static struct batch_item *new_item(struct batch *b, struct err *e)
             cap = BATCH_ROWS;
         items = realloc(b->items, cap * sizeof *items);
         if (!items) {
-            err_set(e, EX_OSERR, "out of memory");
+            err_memory(e);
             return NULL;
         }
         b->items = items;

@@ -23,7 +23,7 @@ static int status_of(int code)
     case SQLITE_CANTOPEN:
         return EX_CANTCREAT;
     case SQLITE_NOMEM:
-        return EX_OSERR;
+        return EX_TEMPFAIL;
     default:
         return EX_SOFTWARE;
     }

@@ -15,7 +15,7 @@
 
 struct db {
     sqlite3 *handle;
-    const char *path; /* the caller's */
+    const char *path;   /* the caller's */
     struct stmt *stmts; /* prepared on it, to be finalised with it */
 };
 

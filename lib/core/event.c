@@ -27,7 +27,10 @@ enum member {
     M_COUNT
 };
 
-#define NAME(text) {text, sizeof(text) - 1}
+#define NAME(text)                                                                                 \
+    {                                                                                              \
+        text, sizeof(text) - 1                                                                     \
+    }
 
 static const struct span names[M_COUNT] = {
     [EVENT_ID] = NAME("event_id"),
@@ -610,8 +613,7 @@ static bool extra_covered(struct span few, struct span many)
     return covered;
 }
 
-bool event_covered(struct event_parser *p, const struct event *newcomer,
-                   const struct event *stored)
+bool event_covered(struct event_parser *p, const struct event *newcomer, const struct event *stored)
 {
     struct json_value v;
 
@@ -621,8 +623,7 @@ bool event_covered(struct event_parser *p, const struct event *newcomer,
     if (!int_covered(newcomer->entity_version, stored->entity_version) ||
         !int_covered(newcomer->ts_device, stored->ts_device))
         return false;
-    if (json_whole(&p->json, stored->payload, &v) ||
-        !digest_eq(v.digest, newcomer->payload_digest))
+    if (json_whole(&p->json, stored->payload, &v) || !digest_eq(v.digest, newcomer->payload_digest))
         return false;
     return extra_covered(newcomer->extra, stored->extra);
 }
@@ -671,8 +672,7 @@ int event_write(const struct event *ev, bool full, struct buf *out)
         put_texts(out, ev, EVENT_HLC, EVENT_CAUSATION) || put_name(out, M_PAYLOAD) ||
         buf_add(out, ev->payload.p, ev->payload.n))
         return -1;
-    if (ev->extra.n > 2 &&
-        (buf_addc(out, ',') || buf_add(out, ev->extra.p + 1, ev->extra.n - 2)))
+    if (ev->extra.n > 2 && (buf_addc(out, ',') || buf_add(out, ev->extra.p + 1, ev->extra.n - 2)))
         return -1;
     if (full && put_own(out, ev))
         return -1;

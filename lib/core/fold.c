@@ -9,7 +9,7 @@
 
 /* --- which events ------------------------------------------------------- */
 
-#define OF_TYPE " FROM events WHERE entity_type = ?1 AND seq <= ?2"
+#define OF_TYPE  " FROM events WHERE entity_type = ?1 AND seq <= ?2"
 #define IN_ORDER " ORDER BY hlc, event_id"
 
 struct source {
@@ -35,9 +35,9 @@ static void source_open(struct source *s, struct fold *f)
 {
     *s = (struct source){
         .f = f,
-        .all = {.sql = f->only_id
-                           ? "SELECT " ROW_COLUMNS OF_TYPE " AND entity_id = ?3" IN_ORDER
-                           : "SELECT " ROW_COLUMNS OF_TYPE " ORDER BY entity_id, hlc, event_id"},
+        .all = {.sql = f->only_id ? "SELECT " ROW_COLUMNS OF_TYPE " AND entity_id = ?3" IN_ORDER
+                                  : "SELECT " ROW_COLUMNS OF_TYPE
+                                    " ORDER BY entity_id, hlc, event_id"},
         .touched = {.sql = "SELECT DISTINCT entity_id FROM events WHERE +entity_type = ?1 AND "
                            "seq <= ?2 AND seq > ?3 AND (?4 IS NULL OR entity_id = ?4)"},
         .stored = {.sql = "SELECT " FOLD_COLUMNS " FROM projections "
@@ -64,11 +64,6 @@ static void start_free(struct start *a)
     buf_free(&a->hlc);
 }
 
-static int out_of_memory(struct err *e)
-{
-    return err_set(e, EX_OSERR, "out of memory");
-}
-
 static int copy(struct buf *b, struct span s)
 {
     b->len = 0;
@@ -87,7 +82,7 @@ static int start_blank(struct start *a, struct err *e)
     a->stored = false;
     return copy(&a->state, SPAN("")) || copy(&a->first, SPAN("")) || copy(&a->last, SPAN("")) ||
                    copy(&a->hlc, SPAN(""))
-               ? out_of_memory(e)
+               ? err_memory(e)
                : 0;
 }
 
@@ -98,7 +93,7 @@ static int start_from(struct start *a, const struct fold_row *r, struct err *e)
     a->stored = true;
     return copy(&a->state, r->state) || copy(&a->first, r->first_event) ||
                    copy(&a->last, r->last_event) || copy(&a->hlc, r->hlc)
-               ? out_of_memory(e)
+               ? err_memory(e)
                : 0;
 }
 
@@ -153,7 +148,7 @@ static int next_touched(struct source *s, struct start *a, struct err *e)
     if (rc != 1)
         return rc;
     if (copy(&s->id, stmt_span(&s->touched, 0)) || start_blank(a, e))
-        return out_of_memory(e);
+        return err_memory(e);
     if (stmt_ready(&s->stored, &s->f->st->db, e))
         return -1;
     stmt_bind_span(&s->stored, 1, span_of(s->f->type));
@@ -187,7 +182,7 @@ static int next_of_all(struct source *s, struct start *a, struct err *e)
         s->waiting = true;
     }
     if (start_blank(a, e) || copy(&s->id, stmt_span(&s->all, 5)))
-        return out_of_memory(e);
+        return err_memory(e);
     return 1;
 }
 
@@ -201,8 +196,7 @@ static int source_begin(struct source *s, struct err *e)
     stmt_bind_int(q, 2, s->f->upto);
     if (q == &s->touched) {
         stmt_bind_int(q, 3, s->f->after);
-        stmt_bind_span(q, 4,
-                       s->f->only_id ? span_of(s->f->only_id) : (struct span){NULL, 0});
+        stmt_bind_span(q, 4, s->f->only_id ? span_of(s->f->only_id) : (struct span){NULL, 0});
     } else if (s->f->only_id) {
         stmt_bind_span(q, 3, span_of(s->f->only_id));
     }
@@ -258,13 +252,12 @@ static enum trash trash_of(struct span event_type)
 static int account(struct start *a, const struct event *ev, enum trash t, struct err *e)
 {
     if (!a->version && copy(&a->first, ev->text[EVENT_ID]))
-        return out_of_memory(e);
+        return err_memory(e);
     a->version++;
     if (t != NOT_TRASH && a->deleted != 2)
         a->deleted = t == TRASHED ? 1 : t == RESTORED ? 0 : 2;
-    return copy(&a->last, ev->text[EVENT_ID]) || copy(&a->hlc, ev->text[EVENT_HLC])
-               ? out_of_memory(e)
-               : 0;
+    return copy(&a->last, ev->text[EVENT_ID]) || copy(&a->hlc, ev->text[EVENT_HLC]) ? err_memory(e)
+                                                                                    : 0;
 }
 
 static int hand_out(struct fold *f, struct span id, const struct start *a, struct span state,
@@ -292,7 +285,7 @@ static int fold_entity(struct source *s, struct start *a, struct merge *m, struc
     int rc;
 
     if (merge_reset(m, resumed ? text(&a->state) : (struct span){NULL, 0}))
-        return out_of_memory(e);
+        return err_memory(e);
     while ((rc = next_event(s, &ev, e)) == 1) {
         enum trash t = trash_of(ev.text[EVENT_TYPE]);
 
@@ -319,7 +312,7 @@ static int fold_default(struct fold *f, struct source *s, struct err *e)
         }
         state.len = 0;
         if (merge_write(&m, &state))
-            rc = out_of_memory(e);
+            rc = err_memory(e);
         else
             rc = hand_out(f, text(&s->id), &a, text(&state), e) ? -1 : 1;
         if (rc < 0)
@@ -373,10 +366,10 @@ static int owe_next(struct reduction *r, struct err *e)
     int rc;
 
     if (!o)
-        return out_of_memory(e);
+        return err_memory(e);
     rc = next_entity(r->s, &o->a, e);
     if (rc == 1 && copy(&o->id, text(&r->s->id)))
-        rc = out_of_memory(e);
+        rc = err_memory(e);
     if (rc != 1) {
         owed_free(o);
         return rc;
@@ -409,16 +402,15 @@ static int put_chunk(struct reduction *r, bool goes_on, struct buf *out, struct 
 
         if (account(&o->a, &ev, trash_of(ev.text[EVENT_TYPE]), e) ||
             (!purged && put_event(&events, &ev))) {
-            rc = out_of_memory(e);
+            rc = err_memory(e);
             break;
         }
         n++;
     }
-    if (rc >= 0 &&
-        (buf_printf(out, "[%s,", goes_on ? "true" : "false") || buf_add(out, state.p, state.n) ||
-         buf_adds(out, rc ? ",false" : ",true") || buf_add(out, events.data, events.len) ||
-         buf_adds(out, "]\n")))
-        rc = out_of_memory(e);
+    if (rc >= 0 && (buf_printf(out, "[%s,", goes_on ? "true" : "false") ||
+                    buf_add(out, state.p, state.n) || buf_adds(out, rc ? ",false" : ",true") ||
+                    buf_add(out, events.data, events.len) || buf_adds(out, "]\n")))
+        rc = err_memory(e);
     buf_free(&events);
     if (rc == 0)
         r->open = NULL;
@@ -472,7 +464,7 @@ static int fold_reducer(struct fold *f, struct source *s, struct err *e)
     r.last = &r.first;
     if (buf_adds(&program, wrapper_head) || buf_adds(&program, f->reducer) ||
         buf_adds(&program, wrapper_tail) || buf_term(&program))
-        return out_of_memory(e);
+        return err_memory(e);
     argv[2] = program.data;
     rc = child_run(&jq, e);
     if (rc == 0 && r.first)

@@ -26,11 +26,11 @@ struct fold_row {
 struct fold {
     struct store *st;
     const char *type;
-    const char *only_id;  /* one entity; NULL: all */
-    int64_t after;        /* -1: all entities from their first event; else
-                             those with events after this seq */
-    int64_t upto;         /* events up to this seq */
-    const char *reducer;  /* the jq program's text; NULL: the default fold */
+    const char *only_id; /* one entity; NULL: all */
+    int64_t after;       /* -1: all entities from their first event; else
+                            those with events after this seq */
+    int64_t upto;        /* events up to this seq */
+    const char *reducer; /* the jq program's text; NULL: the default fold */
     int (*take)(void *ctx, const struct fold_row *row, struct err *e);
     void *ctx;
 };

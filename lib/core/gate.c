@@ -19,7 +19,7 @@ int gate_init(struct gate *g, const char *store_path, struct err *e)
     *g = (struct gate){.fd = -1};
     if (asprintf(&g->path, "%s-gate", store_path) < 0) {
         g->path = NULL;
-        return err_set(e, EX_OSERR, "out of memory");
+        return err_memory(e);
     }
     return 0;
 }
@@ -120,7 +120,7 @@ static int wait_locks(struct gate *g, int wait_s, bool *at_turnstile, struct err
             break;
         }
         if (errno != EINTR) {
-            err_sys(e, EX_OSERR, "unable to lock %s", g->path);
+            err_sys(e, EX_IOERR, "unable to lock %s", g->path);
             break;
         }
         if (stop_signal()) {
@@ -150,7 +150,7 @@ int gate_enter(struct gate *g, const char *store_path, int wait_s, struct err *e
         if (rc && (errno == EWOULDBLOCK || errno == EAGAIN || errno == EACCES || errno == EINTR))
             rc = wait_locks(g, wait_s, &at_turnstile, e);
         else if (rc)
-            err_sys(e, EX_OSERR, "unable to lock %s", g->path);
+            err_sys(e, EX_IOERR, "unable to lock %s", g->path);
         if (at_turnstile)
             turnstile(g->fd, F_OFD_SETLK, F_UNLCK);
         if (rc)

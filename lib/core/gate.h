@@ -20,7 +20,6 @@ struct gate {
     bool held;
 };
 
-
 /* The gate of the store at path. Nothing is opened before gate_enter. */
 int gate_init(struct gate *g, const char *store_path, struct err *e);
 void gate_free(struct gate *g);

@@ -18,11 +18,6 @@ static const char schema[] = {
 
 /* --- paths -------------------------------------------------------------- */
 
-static int out_of_memory(struct err *e)
-{
-    return err_set(e, EX_OSERR, "out of memory");
-}
-
 static bool exists(const char *path)
 {
     struct stat st;
@@ -67,7 +62,7 @@ static int sync_folder(const char *path, struct err *e)
     int fd, rc;
 
     if (!copy)
-        return out_of_memory(e);
+        return err_memory(e);
     fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     free(copy);
     rc = fd < 0 ? -1 : fsync(fd);
@@ -122,7 +117,7 @@ int store_meta_get(struct store *st, const char *key, char **value, struct err *
         struct span v = stmt_span(&get, 0);
 
         *value = strndup(v.p ? v.p : "", v.n);
-        rc = *value ? 0 : out_of_memory(e);
+        rc = *value ? 0 : err_memory(e);
     }
     stmt_free(&get);
     return rc;
@@ -158,7 +153,7 @@ static int make_identity(struct store *st, struct err *e)
         strcpy(host, "box");
     if (asprintf(&device, "%s-%02x%02x%02x%02x", host, random[8], random[9], random[10],
                  random[11]) < 0)
-        return out_of_memory(e);
+        return err_memory(e);
     rc = store_meta_set(st, "store_id", id, e) || store_meta_set(st, "device_id", device, e) ||
          store_meta_set(st, "hlc", "000000000000.0000", e);
     free(device);
@@ -182,7 +177,7 @@ static int load_identity(struct store *st, struct err *e)
     else if (store_meta_get(st, "device_id", &device, e))
         return -1;
     st->device = device ? device : strdup("unknown");
-    return st->device ? 0 : out_of_memory(e);
+    return st->device ? 0 : err_memory(e);
 }
 
 /* --- opening ------------------------------------------------------------ */
@@ -229,7 +224,7 @@ static int fill_schema(struct store *st, bool indexes, struct err *e)
     int rc;
 
     if (!tables)
-        return out_of_memory(e);
+        return err_memory(e);
     snprintf(mark, sizeof mark, "PRAGMA application_id = %d; PRAGMA user_version = %d",
              STORE_APPLICATION, STORE_VERSION);
     rc = db_exec(&st->db, tables, e) || make_identity(st, e) || db_exec(&st->db, mark, e) ||
@@ -306,7 +301,7 @@ static int prepare(struct store *st, const char *path, const struct store_settin
     *st = (struct store){.set = *set, .gate.fd = -1};
     st->path = strdup(path);
     if (!st->path)
-        return out_of_memory(e);
+        return err_memory(e);
     temporary_files_beside(path);
     return gate_init(&st->gate, path, e);
 }
@@ -432,22 +427,20 @@ static int open_aside(struct store *st, struct err *e)
 {
     if (asprintf(&st->aside, "%s-building", st->path) < 0) {
         st->aside = NULL;
-        return out_of_memory(e);
+        return err_memory(e);
     }
     unlink(st->aside); /* of a build that was killed; the gate is ours */
     if (db_open(&st->db, st->aside, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, e))
         return -1;
-    if (configure(st, e) ||
-        db_exec(&st->db,
-                "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; "
-                "PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE",
-                e))
+    if (configure(st, e) || db_exec(&st->db,
+                                    "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; "
+                                    "PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE",
+                                    e))
         return -1;
     return fill_schema(st, false, e) || load_identity(st, e) ? -1 : 0;
 }
 
-int store_build(struct store *st, const char *path, const struct store_settings *set,
-                struct err *e)
+int store_build(struct store *st, const char *path, const struct store_settings *set, struct err *e)
 {
     int rc = -1;
 

@@ -23,7 +23,7 @@ int watch_open(struct watch *w, const struct store *st, struct err *e)
         inotify_add_watch(w->fd, dirname(copy),
                           IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO) < 0) {
         free(copy);
-        return err_sys(e, EX_OSERR, "unable to watch the folder of %s", st->path);
+        return err_sys(e, EX_IOERR, "unable to watch the folder of %s", st->path);
     }
     free(copy);
     watch_gate(w);
@@ -52,7 +52,7 @@ int watch_wait(struct watch *w, int out_fd, struct err *e)
     if (stop_poll(p, 2) < 0) {
         if (errno == EINTR)
             return stop_signal() ? 0 : 1;
-        return err_sys(e, EX_OSERR, "unable to wait for the store");
+        return err_sys(e, EX_IOERR, "unable to wait for the store");
     }
     if (p[1].revents & POLLERR) {
         errno = EPIPE;

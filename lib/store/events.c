@@ -39,16 +39,11 @@ static const struct intake_sql texts = {
     .any = {.sql = "SELECT EXISTS(SELECT 1 FROM events)"},
 };
 
-static int out_of_memory(struct err *e)
-{
-    return err_set(e, EX_OSERR, "out of memory");
-}
-
 int intake_open(struct intake *in, struct err *e)
 {
     in->sql = malloc(sizeof *in->sql);
     if (!in->sql)
-        return out_of_memory(e);
+        return err_memory(e);
     *in->sql = texts;
     if (!in->dry)
         return 0;
@@ -103,10 +98,10 @@ int intake_begin(struct intake *in, struct err *e)
         return -1;
     rc = stmt_step(s, e);
     if (rc == 1)
-        rc = hlc_parse(stmt_span(s, 0), &in->clock)
-                 ? err_set(e, EX_DATAERR, "%s: the clock in its meta table is not one",
-                           in->st->path)
-                 : 0;
+        rc =
+            hlc_parse(stmt_span(s, 0), &in->clock)
+                ? err_set(e, EX_DATAERR, "%s: the clock in its meta table is not one", in->st->path)
+                : 0;
     stmt_reset(s);
     in->clock_moved = false;
     return rc;
@@ -181,7 +176,7 @@ static int tick(struct intake *in, struct event *ev, struct arena *a, struct err
     char *text = arena_alloc(a, 18);
 
     if (!text)
-        return out_of_memory(e);
+        return err_memory(e);
     if (newest_of_entity(in, ev, &newest, e))
         return PUT_ERROR;
     if (hlc_send(&in->clock, ev->ts_device.v))
@@ -200,8 +195,7 @@ static int tick(struct intake *in, struct event *ev, struct arena *a, struct err
 }
 
 /* What this event's cause belongs to, it belongs to as well. */
-static int inherit_correlation(struct intake *in, struct event *ev, struct arena *a,
-                               struct err *e)
+static int inherit_correlation(struct intake *in, struct event *ev, struct arena *a, struct err *e)
 {
     struct stmt *s = &in->sql->correlation;
     int rc;
@@ -215,7 +209,7 @@ static int inherit_correlation(struct intake *in, struct event *ev, struct arena
     if (rc == 1 && stmt_span(s, 0).p) {
         ev->text[EVENT_CORRELATION] = arena_span(a, stmt_span(s, 0));
         if (!ev->text[EVENT_CORRELATION].p)
-            rc = out_of_memory(e);
+            rc = err_memory(e);
     }
     stmt_reset(s);
     return rc < 0 ? -1 : 0;
@@ -257,7 +251,7 @@ static int complete(struct intake *in, struct event *ev, struct arena *a, struct
     if (!ev->text[EVENT_ID].p) {
         id = arena_alloc(a, 37);
         if (!id)
-            return out_of_memory(e);
+            return err_memory(e);
         if (uuid7_new(id, e))
             return PUT_ERROR;
         ev->text[EVENT_ID] = (struct span){id, 36};
@@ -297,7 +291,7 @@ static int keep_variant(struct intake *in, const struct event *ev, struct err *e
 
     if (event_write(ev, false, &line)) {
         buf_free(&line);
-        return out_of_memory(e);
+        return err_memory(e);
     }
     digest_bytes(ev->digest, digest);
     if (!stmt_ready(s, &in->st->db, e)) {
@@ -319,9 +313,10 @@ static enum put_result conflict(struct intake *in, struct event *ev, struct dige
 
     digest_text(stored, here);
     digest_text(ev->digest, there);
-    snprintf(in->why, sizeof in->why,
-             "event %.*s: its id is taken by other content (stored %s, this %s); kept as a conflict",
-             (int)ev->text[EVENT_ID].n, ev->text[EVENT_ID].p, here, there);
+    snprintf(
+        in->why, sizeof in->why,
+        "event %.*s: its id is taken by other content (stored %s, this %s); kept as a conflict",
+        (int)ev->text[EVENT_ID].n, ev->text[EVENT_ID].p, here, there);
     in->conflicts++;
     return in->dry || !keep_variant(in, ev, e) ? PUT_CONFLICT : PUT_ERROR;
 }
@@ -340,8 +335,7 @@ static int run_on_row(struct stmt *s, struct store *st, int64_t seq, int64_t a, 
 
 /* What an event that is already here may still bring: an earlier ts_server,
  * and its flags if these are kept. */
-static int merge_own(struct intake *in, const struct event *ev, struct event *stored,
-                     struct err *e)
+static int merge_own(struct intake *in, const struct event *ev, struct event *stored, struct err *e)
 {
     if (in->dry)
         return 0;
@@ -351,14 +345,13 @@ static int merge_own(struct intake *in, const struct event *ev, struct event *st
             return -1;
     }
     if (in->keep_flags && (ev->synced > stored->synced || ev->acknowledged > stored->acknowledged))
-        return run_on_row(&in->sql->flags, in->st, stored->seq, ev->synced, ev->acknowledged, 3,
-                          e);
+        return run_on_row(&in->sql->flags, in->st, stored->seq, ev->synced, ev->acknowledged, 3, e);
     return 0;
 }
 
 static int echo(struct intake *in, const struct event *ev, struct err *e)
 {
-    return in->echo && event_write(ev, false, in->echo) ? out_of_memory(e) : 0;
+    return in->echo && event_write(ev, false, in->echo) ? err_memory(e) : 0;
 }
 
 static enum put_result meet(struct intake *in, struct event *ev, struct event *stored, bool same,
@@ -383,10 +376,18 @@ static void bind_event(struct stmt *s, const struct event *ev, const uint8_t *di
     static const struct {
         int at;
         enum event_text t;
-    } texts_at[] = {{1, EVENT_ID},           {3, EVENT_SITE},         {4, EVENT_ENTITY_TYPE},
-                    {5, EVENT_ENTITY_ID},    {7, EVENT_ACTOR_ID},     {8, EVENT_ACTOR_NAME},
-                    {9, EVENT_ACTOR_ROLE},   {10, EVENT_DEVICE},      {13, EVENT_HLC},
-                    {14, EVENT_TYPE},        {15, EVENT_SCHEMA_VERSION}, {16, EVENT_CORRELATION},
+    } texts_at[] = {{1, EVENT_ID},
+                    {3, EVENT_SITE},
+                    {4, EVENT_ENTITY_TYPE},
+                    {5, EVENT_ENTITY_ID},
+                    {7, EVENT_ACTOR_ID},
+                    {8, EVENT_ACTOR_NAME},
+                    {9, EVENT_ACTOR_ROLE},
+                    {10, EVENT_DEVICE},
+                    {13, EVENT_HLC},
+                    {14, EVENT_TYPE},
+                    {15, EVENT_SCHEMA_VERSION},
+                    {16, EVENT_CORRELATION},
                     {17, EVENT_CAUSATION}};
 
     for (size_t i = 0; i < sizeof texts_at / sizeof *texts_at; i++)
@@ -482,7 +483,7 @@ static enum put_result put_elsewhere(struct intake *in, struct event *ev, struct
     int rc = 0;
 
     if (!clock_text)
-        return (enum put_result)out_of_memory(e);
+        return (enum put_result)err_memory(e);
     if (in->expect >= 0) {
         rc = find(in, ev->text[EVENT_ID], &stored, e);
         stmt_reset(&in->sql->find);
@@ -496,8 +497,7 @@ static enum put_result put_elsewhere(struct intake *in, struct event *ev, struct
     return store_it(in, ev, e);
 }
 
-static enum put_result put_here(struct intake *in, struct event *ev, struct arena *a,
-                                struct err *e)
+static enum put_result put_here(struct intake *in, struct event *ev, struct arena *a, struct err *e)
 {
     char room[18];
     struct event stored;

@@ -24,20 +24,20 @@ struct intake {
     struct store *st;
     const char *site;
     int64_t max_drift_ms;
-    bool adopt_clock;     /* believe clocks however far ahead */
-    bool keep_flags;      /* take over synced and acknowledged */
-    bool dry;             /* count, change nothing: no transaction is needed */
-    int64_t expect;       /* version the entity must have; -1: any */
-    const char *session;  /* for conflicts; may be NULL */
-    struct buf *echo;     /* stored events are appended here; may be NULL */
+    bool adopt_clock;    /* believe clocks however far ahead */
+    bool keep_flags;     /* take over synced and acknowledged */
+    bool dry;            /* count, change nothing: no transaction is needed */
+    int64_t expect;      /* version the entity must have; -1: any */
+    const char *session; /* for conflicts; may be NULL */
+    struct buf *echo;    /* stored events are appended here; may be NULL */
 
     /* counted */
     uint64_t inserted, present, conflicts, ahead;
 
     /* of the last event put */
-    char why[256];        /* conflict or refusal, "" if none */
-    bool was_ahead;       /* its clock was beyond max_drift */
-    bool overtook;        /* local, but its entity's clock was ahead of ours */
+    char why[256];  /* conflict or refusal, "" if none */
+    bool was_ahead; /* its clock was beyond max_drift */
+    bool overtook;  /* local, but its entity's clock was ahead of ours */
 
     /* inside */
     struct event_parser parser;

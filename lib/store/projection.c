@@ -14,8 +14,8 @@ enum { REDUCER_MAX = 100 * 1024, COPY_ROWS = 2000 };
 /* A type's row in projectors, and what is to be done about it. */
 struct job {
     struct buf type;
-    bool known;    /* it has a row */
-    bool touched;  /* it has events beyond the floor */
+    bool known;   /* it has a row */
+    bool touched; /* it has events beyond the floor */
     int64_t watermark, failed_seq;
     char program[DIGEST_TEXT], failed_program[DIGEST_TEXT];
     char status[16];
@@ -26,19 +26,14 @@ struct job {
 /* One catch-up: what it reads, what it writes with, up to where. */
 struct work {
     struct store *read, write;
-    bool writing;   /* write is open */
-    int64_t upto;   /* the newest event of the snapshot */
-    int64_t floor;  /* every type has been considered up to here */
+    bool writing;  /* write is open */
+    int64_t upto;  /* the newest event of the snapshot */
+    int64_t floor; /* every type has been considered up to here */
     bool rebuild;
     const struct projector_paths *paths;
     struct projection_report *report;
     struct stmt stage;
 };
-
-static int out_of_memory(struct err *e)
-{
-    return err_set(e, EX_OSERR, "out of memory");
-}
 
 static struct span text(const struct buf *b)
 {
@@ -63,7 +58,7 @@ static int read_reducer(const char *path, struct buf *out, struct err *e)
     while (n > 0 && out->len <= REDUCER_MAX) {
         if (buf_reserve(out, 65536)) {
             close(fd);
-            return out_of_memory(e);
+            return err_memory(e);
         }
         n = read(fd, out->data + out->len, 65536);
         if (n > 0)
@@ -74,7 +69,7 @@ static int read_reducer(const char *path, struct buf *out, struct err *e)
         return err_sys(e, EX_IOERR, "unable to read %s", path);
     if (out->len > REDUCER_MAX)
         return err_set(e, EX_CONFIG, "%s: longer than %d bytes", path, REDUCER_MAX);
-    return buf_term(out) ? out_of_memory(e) : 1;
+    return buf_term(out) ? err_memory(e) : 1;
 }
 
 /* The program of a type: 1 and its text, or 0 where the default fold serves. */
@@ -90,7 +85,7 @@ static int find_reducer(const struct projector_paths *p, struct span type, struc
         if (!p->folders[i])
             continue;
         if (asprintf(&path, "%s/%.*s.jq", p->folders[i], (int)type.n, type.p) < 0)
-            return out_of_memory(e);
+            return err_memory(e);
         out->len = 0;
         rc = read_reducer(path, out, e);
         free(path);
@@ -175,13 +170,13 @@ static int list_jobs(struct work *w, const char *only, struct job **jobs, struct
     stmt_bind_span(&known, 1, filter);
     while ((rc = stmt_step(&known, e)) == 1)
         if (load_job(&known, jobs))
-            rc = out_of_memory(e);
+            rc = err_memory(e);
     stmt_bind_span(&touched, 1, filter);
     stmt_bind_int(&touched, 2, w->floor);
     while (!rc && (rc = stmt_step(&touched, e)) == 1) {
         struct job *j = job_of(jobs, stmt_span(&touched, 0));
 
-        rc = j ? 0 : out_of_memory(e);
+        rc = j ? 0 : err_memory(e);
         if (j)
             j->touched = true;
     }
@@ -280,15 +275,14 @@ static int save_job(struct work *w, const struct job *j, struct err *e)
 
 static int copy_rows(struct work *w, int64_t from, int64_t *rows, struct err *e)
 {
-    struct stmt s = {
-        .sql = "INSERT INTO projections(" FOLD_COLUMNS ") SELECT " FOLD_COLUMNS
-               " FROM temp.folded WHERE rowid > ?1 AND rowid <= ?2 "
-               "ON CONFLICT(entity_type, entity_id) DO UPDATE SET "
-               "state_json = excluded.state_json, version = excluded.version, "
-               "deleted = excluded.deleted, first_event_id = excluded.first_event_id, "
-               "last_event_id = excluded.last_event_id, hlc = excluded.hlc, "
-               "covered_seq = excluded.covered_seq "
-               "WHERE excluded.covered_seq >= projections.covered_seq"};
+    struct stmt s = {.sql = "INSERT INTO projections(" FOLD_COLUMNS ") SELECT " FOLD_COLUMNS
+                            " FROM temp.folded WHERE rowid > ?1 AND rowid <= ?2 "
+                            "ON CONFLICT(entity_type, entity_id) DO UPDATE SET "
+                            "state_json = excluded.state_json, version = excluded.version, "
+                            "deleted = excluded.deleted, first_event_id = excluded.first_event_id, "
+                            "last_event_id = excluded.last_event_id, hlc = excluded.hlc, "
+                            "covered_seq = excluded.covered_seq "
+                            "WHERE excluded.covered_seq >= projections.covered_seq"};
     int rc;
 
     if (stmt_ready(&s, &w->write.db, e))
@@ -332,9 +326,9 @@ static int take_step(struct work *w, const struct job *now, const struct step *t
     if (store_begin(&w->write, e))
         return -1;
     rc = unchanged(w, now, e);
-    if (rc == 1 && ((t->from >= 0 && copy_rows(w, t->from, &rows, e)) ||
-                    (t->strays && drop_strays(w, now, e)) ||
-                    (t->after && save_job(w, t->after, e))))
+    if (rc == 1 &&
+        ((t->from >= 0 && copy_rows(w, t->from, &rows, e)) ||
+         (t->strays && drop_strays(w, now, e)) || (t->after && save_job(w, t->after, e))))
         rc = -1;
     if (rc != 1) {
         store_rollback(&w->write);
@@ -387,7 +381,7 @@ static int report_failure(struct work *w, const struct job *j, struct err *e)
     r->failures++;
     snprintf(r->message, sizeof r->message, "projection of %s failed, its old rows are kept: %.*s",
              j->type.data, (int)j->message.len, j->message.data ? j->message.data : "");
-    return add_name(&r->failed, text(&j->type)) ? out_of_memory(e) : 0;
+    return add_name(&r->failed, text(&j->type)) ? err_memory(e) : 0;
 }
 
 /* The reducer failed: noted with what it failed on, so that it is tried again
@@ -402,7 +396,7 @@ static int note_failure(struct work *w, struct job *j, const char *program, cons
     failed.failed_seq = w->upto;
     j->message.len = 0;
     if (buf_adds(&j->message, why->msg))
-        return out_of_memory(e);
+        return err_memory(e);
     failed.message = j->message;
     if (take_step(w, j, &(struct step){.from = -1, .after = &failed}, e) < 0)
         return -1;
@@ -475,7 +469,7 @@ static int fold_job(struct work *w, struct job *j, const char *reducer, const ch
     }
     if (write_staged(w, j, after < 0, program, e))
         return -1;
-    return add_name(&w->report->rebuilt, text(&j->type)) ? out_of_memory(e) : 0;
+    return add_name(&w->report->rebuilt, text(&j->type)) ? err_memory(e) : 0;
 }
 
 static int run_job(struct work *w, struct job *j, struct err *e)
@@ -636,8 +630,7 @@ int projection_write(const struct fold_row *row, struct buf *out)
     for (size_t i = 0; i < 2; i++)
         if (buf_adds(out, texts[i].name) || json_quote(texts[i].value, out))
             return -1;
-    if (buf_printf(out, ",\"version\":%lld,\"deleted\":%d", (long long)row->version,
-                   row->deleted))
+    if (buf_printf(out, ",\"version\":%lld,\"deleted\":%d", (long long)row->version, row->deleted))
         return -1;
     for (size_t i = 0; i < 3; i++)
         if (buf_adds(out, events[i].name) || json_quote(events[i].value, out))
@@ -666,7 +659,7 @@ int projection_status(struct store *st, struct buf *out, struct err *e)
             buf_printf(out, "\"projections\":%lld,\"message\":", (long long)stmt_int(&s, 5)) ||
             (message.p ? json_quote(message, out) : buf_adds(out, "null")) ||
             buf_adds(out, "}\n")) {
-            rc = out_of_memory(e);
+            rc = err_memory(e);
             break;
         }
     }

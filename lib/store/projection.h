@@ -22,9 +22,8 @@ struct projection_report {
     struct buf failed;  /* types whose reducer failed, likewise */
     uint64_t rows;      /* projections written */
     uint64_t failures;
-    char message[512];  /* of the last failure */
+    char message[512]; /* of the last failure */
 };
-
 
 /* Brings every type, or one, up to date; rebuild starts from nothing. -1 only
  * where the store fails; a failing reducer is in the report. */
@@ -37,8 +36,8 @@ void projection_report_free(struct projection_report *r);
  * upto limits the events to those up to a seq (-1: all). */
 int projection_fold(struct store *st, const struct projector_paths *p, const char *type,
                     const char *id, int64_t upto,
-                    int (*take)(void *ctx, const struct fold_row *row, struct err *e),
-                    void *ctx, struct err *e);
+                    int (*take)(void *ctx, const struct fold_row *row, struct err *e), void *ctx,
+                    struct err *e);
 
 /* Compares every stored row with a fresh fold. problem is called for each
  * that differs. Returns the number of rows compared, or -1. failed counts

@@ -6,10 +6,10 @@
  * choose an index by what is really asked. */
 static int put_where(struct query *q, struct buf *b)
 {
-    static const char *const conditions[] = {
-        " AND entity_type = ?2", " AND entity_id = ?3",      " AND event_type = ?4",
-        " AND actor_id = ?5",    " AND correlation_id = ?6", " AND ts_device > ?7",
-        " AND ts_device <= ?8",  " AND synced = 0"};
+    static const char *const conditions[] = {" AND entity_type = ?2",    " AND entity_id = ?3",
+                                             " AND event_type = ?4",     " AND actor_id = ?5",
+                                             " AND correlation_id = ?6", " AND ts_device > ?7",
+                                             " AND ts_device <= ?8",     " AND synced = 0"};
     const bool wanted[] = {q->entity_type, q->entity_id, q->event_type, q->actor,
                            q->correlation, q->since.set, q->until.set,  q->unsynced};
 
@@ -57,7 +57,7 @@ static void bind_filters(const struct query *q, struct stmt *s, int64_t after)
 int query_open(struct query *q, struct store *st, struct err *e)
 {
     if (!q->sql.len && (put_select(q, &q->sql) || buf_term(&q->sql)))
-        return err_set(e, EX_OSERR, "out of memory");
+        return err_memory(e);
     q->stmt.sql = q->sql.data;
     if (stmt_ready(&q->stmt, &st->db, e))
         return -1;
@@ -105,7 +105,7 @@ int query_more(const struct query *q, struct store *st, int64_t seq, struct err 
     if (buf_adds(&b, "SELECT 1") || put_where(&any, &b) || buf_adds(&b, " LIMIT 1") ||
         buf_term(&b)) {
         buf_free(&b);
-        return err_set(e, EX_OSERR, "out of memory");
+        return err_memory(e);
     }
     s.sql = b.data;
     rc = stmt_ready(&s, &st->db, e);

@@ -11,10 +11,10 @@ struct query {
     struct event_int since; /* ts_device later than this, Unix ms */
     struct event_int until; /* ts_device not later than this */
     bool unsynced;
-    int64_t after;  /* seq greater than this */
-    int64_t limit;  /* at most so many, the first in commit order; -1: all */
-    bool by_hlc;    /* (hlc, event_id) order, else commit order */
-    bool ids_only;  /* read event_id, digest and seq only */
+    int64_t after; /* seq greater than this */
+    int64_t limit; /* at most so many, the first in commit order; -1: all */
+    bool by_hlc;   /* (hlc, event_id) order, else commit order */
+    bool ids_only; /* read event_id, digest and seq only */
 
     struct stmt stmt;
     struct buf sql;

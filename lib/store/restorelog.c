@@ -24,7 +24,7 @@ int restore_lock(const char *path, const char *suffix, int *fd, struct err *e)
     char *name;
 
     if (asprintf(&name, "%s-%s", path, suffix) < 0)
-        return err_set(e, EX_OSERR, "out of memory");
+        return err_memory(e);
     *fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
     if (*fd < 0) {
         err_sys(e, EX_CANTCREAT, "unable to open %s", name);
@@ -33,7 +33,7 @@ int restore_lock(const char *path, const char *suffix, int *fd, struct err *e)
             err_set(e, EX_TEMPFAIL, "%s: another one is running (%s is locked): try again later",
                     path, name);
         else
-            err_sys(e, EX_OSERR, "unable to lock %s", name);
+            err_sys(e, EX_IOERR, "unable to lock %s", name);
         close(*fd);
         *fd = -1;
     }
@@ -92,11 +92,12 @@ static int refuse_if_leased(struct store *st, const struct restore_run *run, str
     stmt_bind_span(&s, 1, span_of(run->session));
     rc = stmt_step(&s, e);
     if (rc == 1)
-        rc = err_set(e, EX_TEMPFAIL,
-                     "%s: session %.*s of %.*s is restoring in parts; its lease ends 10 minutes after "
-                     "its last part: try again later",
-                     st->path, (int)stmt_span(&s, 0).n, stmt_span(&s, 0).p, (int)stmt_span(&s, 1).n,
-                     stmt_span(&s, 1).p);
+        rc = err_set(
+            e, EX_TEMPFAIL,
+            "%s: session %.*s of %.*s is restoring in parts; its lease ends 10 minutes after "
+            "its last part: try again later",
+            st->path, (int)stmt_span(&s, 0).n, stmt_span(&s, 0).p, (int)stmt_span(&s, 1).n,
+            stmt_span(&s, 1).p);
     stmt_free(&s);
     return rc;
 }
@@ -166,8 +167,8 @@ struct restore_counts restore_total(const struct restore_run *run)
 {
     const struct restore_counts *a = &run->before, *b = &run->now;
 
-    return (struct restore_counts){a->received + b->received, a->inserted + b->inserted,
-                                   a->present + b->present,   a->rejected + b->rejected,
+    return (struct restore_counts){a->received + b->received,   a->inserted + b->inserted,
+                                   a->present + b->present,     a->rejected + b->rejected,
                                    a->conflicts + b->conflicts, a->ahead + b->ahead};
 }
 
@@ -243,13 +244,22 @@ int restore_fail(struct store *st, struct restore_run *run, const char *message,
 
 /* --- showing ------------------------------------------------------------ */
 
-static const char *const shown[] = {
-    "restore_session_id", "attempt",          "kind",
-    "source_device_id",   "source_device_name", "events_received",
-    "events_inserted",    "events_already_present", "events_rejected",
-    "conflicts",          "ahead_of_clock",   "parts",
-    "started_at",         "completed_at",     "status",
-    "message"};
+static const char *const shown[] = {"restore_session_id",
+                                    "attempt",
+                                    "kind",
+                                    "source_device_id",
+                                    "source_device_name",
+                                    "events_received",
+                                    "events_inserted",
+                                    "events_already_present",
+                                    "events_rejected",
+                                    "conflicts",
+                                    "ahead_of_clock",
+                                    "parts",
+                                    "started_at",
+                                    "completed_at",
+                                    "status",
+                                    "message"};
 enum { SHOWN = sizeof shown / sizeof *shown, SHOWN_STATUS = 14 };
 
 static int put_column(struct stmt *s, int c, bool dead, struct buf *out)
@@ -301,7 +311,7 @@ int restore_show(struct store *st, const char *session, struct buf *out, struct 
     stmt_bind_int(&s, 3, clock_boot_ms() - RESTORE_LEASE_MS);
     while ((rc = stmt_step(&s, e)) == 1) {
         if (put_row(&s, nobody, out)) {
-            rc = err_set(e, EX_OSERR, "out of memory");
+            rc = err_memory(e);
             break;
         }
         rows++;

@@ -44,7 +44,7 @@ static int more(struct body *b)
         char *p = realloc(b->data, cap);
 
         if (!p)
-            return err_set(b->e, EX_OSERR, "out of memory");
+            return err_memory(b->e);
         b->data = p;
         b->cap = cap;
     }
@@ -163,7 +163,7 @@ static int take_text(struct body *b, struct buf *out, const struct json_value *v
         return bad(b, 0, "a member that is there twice");
     s = json_text(v, out);
     if (!s.p || (!v->escaped && buf_add(out, s.p, s.n)) || buf_term(out))
-        return err_set(b->e, EX_OSERR, "out of memory");
+        return err_memory(b->e);
     return 0;
 }
 
@@ -177,8 +177,9 @@ static int take_member(struct body *b, struct doc *d, struct span name, const st
         return take_text(b, &d->source_name, v);
     if (span_eq(name, SPAN("more"))) {
         d->more = v->kind == JSON_TRUE;
-        return v->kind == JSON_TRUE || v->kind == JSON_FALSE ? 0
-                                                             : bad(b, 0, "more: wants true or false");
+        return v->kind == JSON_TRUE || v->kind == JSON_FALSE
+                   ? 0
+                   : bad(b, 0, "more: wants true or false");
     }
     if (span_eq(name, SPAN("events_count"))) {
         if (d->has_count)

@@ -43,9 +43,9 @@ struct json {
 
 struct json_value {
     enum json_kind kind;
-    struct span raw;  /* as it stands in the text */
-    bool spaced;      /* raw has insignificant white space in it */
-    bool escaped;     /* a string with escapes in it */
+    struct span raw; /* as it stands in the text */
+    bool spaced;     /* raw has insignificant white space in it */
+    bool escaped;    /* a string with escapes in it */
     struct digest digest;
 };
 

@@ -70,7 +70,7 @@ static enum line_result fill(struct line_reader *r, bool wait, struct err *e)
     ssize_t n;
 
     if (room < 0)
-        return (enum line_result)err_set(e, EX_OSERR, "%s: out of memory", r->name);
+        return (enum line_result)err_set(e, EX_TEMPFAIL, "%s: out of memory", r->name);
     if (room > 0 || !readable(r->fd, wait))
         return LINE_NONE;
     n = read(r->fd, r->data + r->end, r->cap - r->end);
@@ -125,9 +125,7 @@ static void pass_bom(struct line *l)
 /* Where the line at begin ends, its LF included; 0 if that is not in sight. */
 static size_t line_length(struct line_reader *r)
 {
-    char *lf = r->end > r->scanned
-                   ? memchr(r->data + r->scanned, '\n', r->end - r->scanned)
-                   : NULL;
+    char *lf = r->end > r->scanned ? memchr(r->data + r->scanned, '\n', r->end - r->scanned) : NULL;
 
     r->scanned = r->end;
     if (lf)

@@ -11,7 +11,8 @@
  *
  * Lines end with LF or CRLF; the last one need not end at all. A byte order
  * mark at the start is passed over; a blank line has an empty text (seals
- * still count its bytes). A line longer than the limit comes in pieces (LINE_LONG), so that it can be set aside untouched. */
+ * still count its bytes). A line longer than the limit comes in pieces (LINE_LONG), so that it can
+ * be set aside untouched. */
 #ifndef LIFEBOAT_LINE_H
 #define LIFEBOAT_LINE_H
 
@@ -26,11 +27,11 @@ enum { LINE_ROOM = 8 << 20, LINE_MAX_DEFAULT = 16 << 20 };
 enum line_result { LINE_ERROR = -1, LINE_EOF, LINE_OK, LINE_NONE, LINE_LONG };
 
 struct line {
-    struct span text;   /* without its ending */
-    struct span raw;    /* with it */
-    uint64_t number;    /* from 1 */
-    uint64_t offset;    /* of its first byte in the input */
-    bool first, last;   /* piece of its line; both but for LINE_LONG */
+    struct span text; /* without its ending */
+    struct span raw;  /* with it */
+    uint64_t number;  /* from 1 */
+    uint64_t offset;  /* of its first byte in the input */
+    bool first, last; /* piece of its line; both but for LINE_LONG */
 };
 
 struct line_reader {

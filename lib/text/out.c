@@ -1,5 +1,7 @@
 #include "text/out.h"
 
+#include "base/stop.h"
+
 #include <errno.h>
 #include <unistd.h>
 
@@ -18,7 +20,7 @@ static int write_all(struct out *o, const char *p, size_t n)
     while (n && !o->failed) {
         ssize_t done = write(o->fd, p, n);
 
-        if (done < 0 && errno == EINTR)
+        if (done < 0 && errno == EINTR && !stop_signal())
             continue;
         if (done <= 0)
             return fail(o, done ? errno : EIO);
@@ -40,7 +42,7 @@ int out_add(struct out *o, const void *p, size_t n)
 {
     if (o->failed)
         return fail(o, o->failed);
-    if (o->hash && sha256_add(o->hash, p, n))
+    if (o->tap && o->tap(o->tap_ctx, p, n))
         return fail(o, ENOMEM);
     if (o->buf.len + n > BLOCK && out_flush(o))
         return -1;

@@ -6,13 +6,14 @@
 #define LIFEBOAT_OUT_H
 
 #include "base/buf.h"
-#include "base/hash.h"
 
 struct out {
     int fd;
     int failed; /* errno of the first failed write, else 0 */
     struct buf buf;
-    struct sha256 *hash; /* when set: of every byte given, before it is written */
+    /* When set: sees every byte given, before it is written. 0, or -1. */
+    int (*tap)(void *ctx, const void *p, size_t n);
+    void *tap_ctx;
 };
 
 /* Return 0, or -1 with errno set. */

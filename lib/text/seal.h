@@ -9,7 +9,7 @@
 #define LIFEBOAT_SEAL_H
 
 #include "base/buf.h"
-#include "base/hash.h"
+#include "base/sha256.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -35,7 +35,7 @@ int seal_read_cursor(struct span line, char out[SEAL_CURSOR_MAX]);
 /* Checking an input as it goes by. All zeros is ready. */
 struct seal_check {
     struct sha256 hash;
-    uint64_t count;   /* events since the start, or since the last seal */
+    uint64_t count; /* events since the start, or since the last seal */
     uint64_t seals;
     uint64_t after;   /* bytes behind the last seal */
     struct seal last; /* the last seal seen */

@@ -1,0 +1,82 @@
+#!/usr/bin/env bats
+# make install and uninstall, and the units as systemd reads them.
+
+# plain
+
+load helper
+
+setup() {
+    private_store
+    # What is built is installed as it is, whatever flags it was built with.
+    make -s -C "$top" -o all BUILD="${build##*/}" DESTDIR="$PWD/dest" install
+}
+
+installed() {
+    (cd dest && find . -type f -o -type l | sort)
+}
+
+@test "make install puts commands, pages, reducers, scripts and units below DESTDIR" {
+    for c in "$build"/bin/*; do
+        cmp "$c" "dest/usr/local/bin/${c##*/}"
+    done
+    for p in "$top"/man/*; do
+        cmp "$p" "dest/usr/local/share/man/man${p##*.}/${p##*/}"
+    done
+    for p in "$top"/lib/projectors/*.jq; do
+        cmp "$p" "dest/usr/local/share/lifeboat/projectors/${p##*/}"
+    done
+    for s in standby backup dpkg-events; do
+        [ -x "dest/usr/local/share/lifeboat/$s" ]
+    done
+    for u in "$top"/systemd/*; do
+        cmp "$u" "dest/usr/local/lib/systemd/system/${u##*/}"
+    done
+    [ "$(installed | grep -vc '^./usr/local/')" -eq 0 ]
+}
+
+@test "another PREFIX is in the paths of the units" {
+    make -s -C "$top" -o all BUILD="${build##*/}" DESTDIR="$PWD/other" PREFIX=/usr install
+    grep -x 'ExecStart=/usr/bin/evstore-verify' other/usr/lib/systemd/system/lifeboat-verify.service
+    run_split grep -r /usr/local other/usr/lib
+    assert_status 1
+}
+
+@test "make uninstall takes back what make install brought, and nothing else" {
+    touch dest/usr/local/bin/other dest/usr/local/share/lifeboat/projectors/mine.jq
+    make -s -C "$top" -o all BUILD="${build##*/}" DESTDIR="$PWD/dest" uninstall
+    [ "$(installed)" = './usr/local/bin/other
+./usr/local/share/lifeboat/projectors/mine.jq' ]
+}
+
+# The units with their paths turned to where they are installed here.
+units() {
+    mkdir units
+    for u in dest/usr/local/lib/systemd/system/*; do
+        sed "s|/usr/local/|$PWD/dest/usr/local/|" "$u" >"units/${u##*/}"
+    done
+}
+
+@test "systemd finds no fault in the units" {
+    units
+    for u in units/*; do
+        run_split systemd-analyze verify --man=no "./$u"
+        assert_status 0
+        [ -z "$errout" ] || show_run "wanted no remark on $u"
+    done
+}
+
+@test "the services are hardened: exposure of 2.0 at most" {
+    for u in "$top"/systemd/*.service; do
+        run_split systemd-analyze security --offline=yes --threshold=20 "$u"
+        assert_status 0
+    done
+}
+
+@test "the timers name their zone and make up for a night the box was off" {
+    for t in "$top"/systemd/*.timer; do
+        grep -x 'Persistent=true' "$t"
+        spec=$(sed -n 's/^OnCalendar=//p' "$t")
+        [[ $spec == *UTC ]]
+        systemd-analyze calendar "$spec"
+    done
+}
