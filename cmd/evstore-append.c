@@ -71,29 +71,29 @@ static void roll_back(void)
     store_close(&store);
 }
 
-static void take_entity(const char *arg)
+static void take_member(enum event_text t, struct span arg)
 {
-    const char *slash = strchr(arg, '/');
-
-    if (!slash || slash == arg || !slash[1])
-        cli_usage_error("--entity: %s: wants TYPE/ID", arg);
-    single.text[EVENT_ENTITY_TYPE] = (struct span){arg, (size_t)(slash - arg)};
-    single.text[EVENT_ENTITY_ID] = span_of(slash + 1);
-}
-
-static void take_member(enum event_text t, const char *arg)
-{
-    if (strlen(arg) > EVENT_TEXT_MAX)
+    if (arg.n > EVENT_TEXT_MAX)
         cli_usage_error("%s: longer than %d bytes", event_text_name(t), EVENT_TEXT_MAX);
-    for (const char *p = arg, *end = arg + strlen(arg); p < end;) {
+    for (const char *p = arg.p, *end = p + arg.n; p < end;) {
         size_t n = utf8_length(p, end);
 
         if (!n)
             cli_usage_error("%s: not valid UTF-8", event_text_name(t));
         p += n;
     }
-    single.text[t] = span_of(arg);
+    single.text[t] = arg;
     from_options = true;
+}
+
+static void take_entity(const char *arg)
+{
+    const char *slash = strchr(arg, '/');
+
+    if (!slash || slash == arg || !slash[1])
+        cli_usage_error("--entity: %s: wants TYPE/ID", arg);
+    take_member(EVENT_ENTITY_TYPE, (struct span){arg, (size_t)(slash - arg)});
+    take_member(EVENT_ENTITY_ID, span_of(slash + 1));
 }
 
 static void parse_options(int argc, char **argv)
@@ -113,11 +113,10 @@ static void parse_options(int argc, char **argv)
         else if (c == OPT_ENTITY)
             take_entity(optarg);
         else if (c >= OPT_MEMBER)
-            take_member((enum event_text)(c - OPT_MEMBER), optarg);
+            take_member((enum event_text)(c - OPT_MEMBER), span_of(optarg));
         else
             cli_option(c, optarg);
     }
-    from_options = from_options || single.text[EVENT_ENTITY_TYPE].p;
 }
 
 /* All of standard input, for a payload. */

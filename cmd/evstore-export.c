@@ -392,28 +392,30 @@ static void export_conflicts(void)
 
 /* --- following ---------------------------------------------------------- */
 
-enum { WAVE = 1000 };
+enum { WAVE = 1000, WAVE_BYTES = 1 << 20 };
 
 /* Reads a wave of events into memory, so that no view of the store is held
  * while a slow reader takes them. Returns how many. */
-static int read_wave(struct buf *lines, int64_t *last, struct err *e)
+static int read_wave(struct buf *lines, int64_t *last, bool *more, struct err *e)
 {
     struct event ev;
     int64_t newest;
-    int rc, n = 0;
+    int rc = 1, n = 0;
 
     lines->len = 0;
     if (store_snapshot(&store, e) || query_newest(&store, &newest, e) ||
         query_open(&query, &store, e))
         return -1;
-    while ((rc = query_next(&query, &ev, e)) == 1) {
+    while (lines->len < WAVE_BYTES && (rc = query_next(&query, &ev, e)) == 1) {
         if (event_write(&ev, full, lines))
             return err_memory(e);
         *last = ev.seq;
         n++;
     }
-    if (!rc && n < WAVE)
+    *more = rc == 1 || n == WAVE;
+    if (!rc && !*more)
         *last = newest;
+    stmt_reset(&query.stmt);
     store_snapshot_end(&store);
     return rc < 0 ? -1 : n;
 }
@@ -431,11 +433,12 @@ static int check_place(const char *cursor, struct err *e)
 static int follow_wave(struct buf *lines, char cursor[CURSOR_TEXT], struct err *e)
 {
     int64_t last = query.after;
+    bool more;
     int n;
 
     if (check_place(cursor, e))
         return -1;
-    n = read_wave(lines, &last, e);
+    n = read_wave(lines, &last, &more, e);
     if (n < 0)
         return -1;
     if (last == query.after)
@@ -447,7 +450,7 @@ static int follow_wave(struct buf *lines, char cursor[CURSOR_TEXT], struct err *
     if (n)
         cli_putf("{\"lifeboat_cursor\":\"%s\"}\n", cursor);
     cli_flush();
-    return n == WAVE;
+    return more;
 }
 
 static void follow_store(void)

@@ -630,8 +630,11 @@ static int finish(struct err *e)
     char message[256];
 
     if (!dry_run && !stop_signal() && !more &&
-        projection_catch_up(&store, &paths, NULL, false, &report, e))
-        return -1;
+        projection_catch_up(&store, &paths, NULL, false, &report, e)) {
+        /* The events are in; what they fold into can be made later. */
+        report.failures++;
+        snprintf(report.message, sizeof report.message, "projections: %s", e->msg);
+    }
     if (report.failures)
         cli_warn("%s", report.message);
     ending.status = outcome(&report, message);

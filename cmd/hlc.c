@@ -181,7 +181,7 @@ static int run_recv(char **operands)
 static int run_now(char **operands)
 {
     struct err e = ERR_NONE;
-    struct hlc clock;
+    struct hlc clock = {0};
 
     (void)operands;
     cli_store(&store, STORE_READ, false);

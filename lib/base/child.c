@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/stop.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -264,12 +265,15 @@ static int take_complaint(struct child *c, struct err *e)
 
 static void first_complaint(struct child *c)
 {
+    const char *text = c->complaining.data;
     size_t n = 0;
 
-    while (n < c->complaining.len && n < CHILD_COMPLAINT - 1 && c->complaining.data[n] != '\n') {
-        c->complaint[n] = c->complaining.data[n];
-    }
+    for (; n < c->complaining.len && n < CHILD_COMPLAINT - 1 && text[n] != '\n'; n++)
+        c->complaint[n] = text[n];
     c->complaint[n] = '\0';
+    for (char *p = c->complaint; *p; p++)
+        if (iscntrl((unsigned char)*p))
+            *p = '?';
 }
 
 /* --- running ------------------------------------------------------------ */

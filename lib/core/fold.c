@@ -365,11 +365,15 @@ static int owe_next(struct reduction *r, struct err *e)
     struct owed *o = calloc(1, sizeof *o);
     int rc;
 
-    if (!o)
-        return err_memory(e);
+    if (!o) {
+        err_memory(e);
+        return -1;
+    }
     rc = next_entity(r->s, &o->a, e);
-    if (rc == 1 && copy(&o->id, text(&r->s->id)))
-        rc = err_memory(e);
+    if (rc == 1 && copy(&o->id, text(&r->s->id))) {
+        err_memory(e);
+        rc = -1;
+    }
     if (rc != 1) {
         owed_free(o);
         return rc;

@@ -326,14 +326,23 @@ int store_open(struct store *st, const char *path, enum store_mode mode,
     return rc;
 }
 
+/* A store under construction, and what SQLite may have put beside it. */
+static void unlink_aside(const struct store *st)
+{
+    static const char *const suffixes[] = {"-journal", "-wal", "-shm", ""};
+
+    for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; i++) {
+        char *name;
+
+        if (beside(st->aside, suffixes[i], &name))
+            unlink(name);
+        free(name);
+    }
+}
+
 static void discard_aside(struct store *st)
 {
-    char *journal;
-
-    if (beside(st->aside, "-journal", &journal))
-        unlink(journal);
-    free(journal);
-    unlink(st->aside);
+    unlink_aside(st);
     free(st->aside);
     st->aside = NULL;
 }
@@ -429,7 +438,7 @@ static int open_aside(struct store *st, struct err *e)
         st->aside = NULL;
         return err_memory(e);
     }
-    unlink(st->aside); /* of a build that was killed; the gate is ours */
+    unlink_aside(st); /* of a build that was killed; the gate is ours */
     if (db_open(&st->db, st->aside, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, e))
         return -1;
     if (configure(st, e) || db_exec(&st->db,

@@ -463,6 +463,12 @@ static int fold_job(struct work *w, struct job *j, const char *reducer, const ch
         return -1;
     if (rc == 1)
         return note_failure(w, j, program, &why, e);
+    /* jq is not to be had: no fault of data or program, so it is not noted,
+     * and tried again every time; the other types go on. */
+    if (rc < 0 && why.status == EX_UNAVAILABLE) {
+        j->message.len = 0;
+        return buf_adds(&j->message, why.msg) ? err_memory(e) : report_failure(w, j, e);
+    }
     if (rc < 0) {
         *e = why;
         return -1;
