@@ -433,7 +433,7 @@ static int check_place(const char *cursor, struct err *e)
 static int follow_wave(struct buf *lines, char cursor[CURSOR_TEXT], struct err *e)
 {
     int64_t last = query.after;
-    bool more;
+    bool more = false;
     int n;
 
     if (check_place(cursor, e))

@@ -112,6 +112,7 @@ static struct input *inputs;
 static size_t input_count;
 static const char *source, *cursor_of, *status_of;
 static char cursor[SEAL_CURSOR_MAX]; /* the last one received, not yet stored */
+static int64_t under_cursor; /* received up to the last cursor stored */
 static bool more, document, require_seal, dry_run, follow, list, bad_seal;
 
 static void close_store(void)
@@ -303,7 +304,13 @@ static int spool_document(struct input *i, struct err *e)
 
     if (o.fd < 0)
         return -1;
-    if (doc_read(&document_head, i->fd, i->name, cli.max_line, take_element, &o, e) || use_head(e))
+    if (doc_read(&document_head, i->fd, i->name, cli.max_line, take_element, &o, e)) {
+        struct err ignored;
+
+        use_head(&ignored); /* for the log: whose attempt failed */
+        return -1;
+    }
+    if (use_head(e))
         return -1;
     in.relative = true;
     return finish_spool(i, &o, e);
@@ -318,7 +325,8 @@ static int check_line(struct seal_check *c, const struct line *l, struct err *e)
     return 0;
 }
 
-/* Reads the whole input for its seal; copies it to o unless that is NULL. */
+/* Reads the whole input, for its seal if one is required; copies it to o
+ * unless that is NULL. */
 static int check_seal(struct input *i, struct out *o, struct err *e)
 {
     struct seal_check c = {0};
@@ -333,15 +341,19 @@ static int check_seal(struct input *i, struct out *o, struct err *e)
             continue;
         rc = got == LINE_ERROR || check_line(&c, &l, e) || (o && write_spool(o, l.raw, e));
     }
-    if (!rc && !seal_check_whole(&c))
+    if (!rc && stop_signal())
+        rc = err_set(e, EX_TEMPFAIL, "%s: stopped while it was read; nothing was restored",
+                     i->name);
+    if (!rc && require_seal && !seal_check_whole(&c))
         rc = err_set(e, EX_DATAERR, "%s: %s; nothing was restored", i->name, c.why);
-    snprintf(i->sealed, sizeof i->sealed, "%s", c.last.sha256);
+    if (require_seal)
+        snprintf(i->sealed, sizeof i->sealed, "%s", c.last.sha256);
     seal_check_free(&c);
     line_close(&r);
     return rc ? -1 : 0;
 }
 
-static int check_sealed_input(struct input *i, struct err *e)
+static int read_ahead(struct input *i, struct err *e)
 {
     struct out o;
 
@@ -370,7 +382,10 @@ static int open_input(struct input *i, const char *operand, struct err *e)
     }
     if (document)
         return spool_document(i, e);
-    return require_seal ? check_sealed_input(i, e) : 0;
+    /* A dry run without a store builds one, and that takes no slow input. */
+    if (require_seal || (dry_run && !i->replayable && stat(cli.db, &st)))
+        return read_ahead(i, e);
+    return 0;
 }
 
 /* Everything is open, checked, and complete before anything is stored. */
@@ -435,6 +450,11 @@ static _Noreturn void give_up(const struct err *why)
 
     if (!run.session[0])
         uuid7_new(run.session, &e);
+    if (store_is_open && store.aside) { /* what was built there comes to nothing */
+        close_store();
+        run.attempt = 0;
+        run.now = (struct restore_counts){0};
+    }
     store_is_open = store_is_open || !store_open(&store, cli.db, STORE_WRITE, &set, &e);
     if (store_is_open && !dry_run) {
         if (store.in_transaction)
@@ -465,15 +485,16 @@ static struct restore_counts counts_now(void)
 
 static int before_commit(struct ingest *ingest, struct err *e)
 {
-    int64_t already = run.now.received;
-
-    (void)ingest;
     run.now = counts_now();
-    in.pending = false;
-    if (cursor[0]) {
-        if (source_advance(&store, source, cursor, run.now.received - already, e))
-            return -1;
-        cursor[0] = '\0';
+    /* A cursor stands behind its events: not before the last of them is here. */
+    if (ingest->whole_batch) {
+        in.pending = false;
+        if (cursor[0]) {
+            if (source_advance(&store, source, cursor, run.now.received - under_cursor, e))
+                return -1;
+            under_cursor = run.now.received;
+            cursor[0] = '\0';
+        }
     }
     return restore_renew(&store, &run, e);
 }
@@ -484,14 +505,22 @@ static int on_line(struct ingest *ingest, const struct line *l, struct err *e)
     return check_line(&seal, l, e);
 }
 
-/* A seal or a cursor: what came before it is whole up to here. */
+/* A seal or a cursor: what came before it is whole up to here. In a document
+ * it is only an element that is no event. */
 static int on_control(struct ingest *ingest, const struct line *l, struct err *e)
 {
+    struct line element = *l;
     const char *why;
     struct seal s;
-    int rc = seal_read_cursor(l->text, cursor);
+    int rc;
 
-    (void)ingest;
+    if (document) {
+        element.offset = 0;
+        ingest->received++;
+        return rejects_line(&in.rejects, in.input, &element, 0, "lifeboat_: such names are reserved",
+                            e);
+    }
+    rc = seal_read_cursor(l->text, cursor);
     if (rc <= 0 && seal_read(l->text, &s, &why) == 1) {
         snprintf(cursor, sizeof cursor, "%s", s.to);
         rc = 1;
@@ -633,7 +662,7 @@ static int finish(struct err *e)
         projection_catch_up(&store, &paths, NULL, false, &report, e)) {
         /* The events are in; what they fold into can be made later. */
         report.failures++;
-        snprintf(report.message, sizeof report.message, "projections: %s", e->msg);
+        snprintf(report.message, sizeof report.message, "projections: %.480s", e->msg);
     }
     if (report.failures)
         cli_warn("%s", report.message);
@@ -656,8 +685,11 @@ static int restore(char **operands, int n)
     int lock, status;
 
     or_die(restore_lock(cli.db, "restore", &lock, &e), &e);
-    if (open_inputs(operands, n, &e))
+    if (open_inputs(operands, n, &e)) {
+        if (stop_signal())
+            cli_die(&e);
         give_up(&e);
+    }
     if (!run.session[0])
         or_die(uuid7_new(run.session, &e), &e);
     if (open_store(&e) || prepare_intake(&e))

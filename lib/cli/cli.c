@@ -239,6 +239,16 @@ static void or_die(int rc, const struct err *e)
         cli_die(e);
 }
 
+/* A closed standard descriptor must not become the number of the store or its
+ * gate: it is opened the wrong way round, so that using it fails. */
+static void keep_standard_descriptors(void)
+{
+    for (int fd = 0; fd < 3; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && errno == EBADF &&
+            open("/dev/null", fd ? O_RDONLY : O_WRONLY) != fd)
+            _exit(EX_IOERR);
+}
+
 void cli_start(const char *argv0, const char *usage)
 {
     const char *slash = strrchr(argv0, '/'), *v;
@@ -246,6 +256,7 @@ void cli_start(const char *argv0, const char *usage)
 
     cli = (struct cli){.prog = slash ? slash + 1 : argv0, .max_line = LINE_MAX_DEFAULT};
     usage_text = usage;
+    keep_standard_descriptors();
     stop_catch();
     or_die(settings_load(&e), &e);
     v = settings_get("DB");

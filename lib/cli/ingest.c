@@ -173,6 +173,7 @@ static int transaction(struct ingest *in, size_t *i, struct err *e)
         return -1;
     rc = intake_begin(&in->intake, e) || put_some(in, i, e) || intake_end(&in->intake, e);
     in->received += *i - from;
+    in->whole_batch = *i == in->batch.count;
     if (!rc && in->before_commit)
         rc = in->before_commit(in, e);
     if (rc) {

@@ -24,6 +24,7 @@ struct ingest {
     bool endless;        /* a store built aside: no limit to a transaction */
     bool relative;       /* an event's place is given within itself */
     bool pending;        /* before_commit has something to store without events */
+    bool whole_batch;    /* for before_commit: no more of the batch is to come */
     /* Inside each transaction, after its events. May be NULL. */
     int (*before_commit)(struct ingest *in, struct err *e);
     int (*control)(struct ingest *in, const struct line *l, struct err *e);

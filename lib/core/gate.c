@@ -56,7 +56,8 @@ static int open_file(struct gate *g, const char *store_path, struct err *e)
             g->fd = open(g->path, O_RDWR | O_CLOEXEC);
     }
     if (g->fd < 0)
-        return err_sys(e, EX_CANTCREAT, "unable to open the gate %s", g->path);
+        return err_sys(e, EX_CANTCREAT, "unable to open the gate %s%s", g->path,
+                       errno == ENOENT ? " (is there such a folder?)" : "");
     return 0;
 }
 

@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <unistd.h>
 
 bool restore_session_ok(const char *s)
@@ -19,17 +18,26 @@ bool restore_session_ok(const char *s)
            strspn(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-") == n;
 }
 
+/* Not flock: whether this one is held can be seen without taking it. */
+static int lock_whole(int fd, int command, struct flock *l)
+{
+    *l = (struct flock){.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    return fcntl(fd, command, l);
+}
+
 int restore_lock(const char *path, const char *suffix, int *fd, struct err *e)
 {
+    struct flock l;
     char *name;
 
     if (asprintf(&name, "%s-%s", path, suffix) < 0)
         return err_memory(e);
     *fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
     if (*fd < 0) {
-        err_sys(e, EX_CANTCREAT, "unable to open %s", name);
-    } else if (flock(*fd, LOCK_EX | LOCK_NB)) {
-        if (errno == EWOULDBLOCK)
+        err_sys(e, EX_CANTCREAT, "unable to open %s%s", name,
+                errno == ENOENT ? " (is there such a folder?)" : "");
+    } else if (lock_whole(*fd, F_OFD_SETLK, &l)) {
+        if (errno == EAGAIN || errno == EACCES)
             err_set(e, EX_TEMPFAIL, "%s: another one is running (%s is locked): try again later",
                     path, name);
         else
@@ -44,14 +52,22 @@ int restore_lock(const char *path, const char *suffix, int *fd, struct err *e)
 /* Is a process restoring into the store right now? */
 static bool lock_is_held(const char *path)
 {
-    struct err ignored;
+    bool held = true; /* who cannot look does not say that it is dead */
+    struct flock l;
+    char *name;
     int fd;
 
-    /* Who cannot look does not say that it is dead. */
-    if (restore_lock(path, "restore", &fd, &ignored))
+    if (asprintf(&name, "%s-restore", path) < 0)
         return true;
-    close(fd);
-    return false;
+    fd = open(name, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        held = errno != ENOENT;
+    else if (!lock_whole(fd, F_OFD_GETLK, &l))
+        held = l.l_type != F_UNLCK;
+    if (fd >= 0)
+        close(fd);
+    free(name);
+    return held;
 }
 
 static int run_once(struct stmt *s, struct err *e)

@@ -1,5 +1,6 @@
 #include "text/doc.h"
 
+#include "base/stop.h"
 #include "text/json.h"
 
 #include <errno.h>
@@ -48,9 +49,11 @@ static int more(struct body *b)
         b->data = p;
         b->cap = cap;
     }
-    do
+    do {
+        if (stop_poll(&(struct pollfd){.fd = b->fd, .events = POLLIN}, 1) < 0 && stop_signal())
+            return err_set(b->e, EX_TEMPFAIL, "%s: stopped while it was read", b->name);
         n = read(b->fd, b->data + b->end, b->cap - b->end);
-    while (n < 0 && errno == EINTR);
+    } while (n < 0 && errno == EINTR);
     if (n < 0)
         return err_sys(b->e, EX_IOERR, "unable to read %s", b->name);
     b->eof = n == 0;
