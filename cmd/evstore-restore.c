@@ -112,7 +112,7 @@ static struct input *inputs;
 static size_t input_count;
 static const char *source, *cursor_of, *status_of;
 static char cursor[SEAL_CURSOR_MAX]; /* the last one received, not yet stored */
-static int64_t under_cursor; /* received up to the last cursor stored */
+static int64_t under_cursor;         /* received up to the last cursor stored */
 static bool more, document, require_seal, dry_run, follow, list, bad_seal;
 
 static void close_store(void)
@@ -342,8 +342,8 @@ static int check_seal(struct input *i, struct out *o, struct err *e)
         rc = got == LINE_ERROR || check_line(&c, &l, e) || (o && write_spool(o, l.raw, e));
     }
     if (!rc && stop_signal())
-        rc = err_set(e, EX_TEMPFAIL, "%s: stopped while it was read; nothing was restored",
-                     i->name);
+        rc =
+            err_set(e, EX_TEMPFAIL, "%s: stopped while it was read; nothing was restored", i->name);
     if (!rc && require_seal && !seal_check_whole(&c))
         rc = err_set(e, EX_DATAERR, "%s: %s; nothing was restored", i->name, c.why);
     if (require_seal)
@@ -502,7 +502,7 @@ static int before_commit(struct ingest *ingest, struct err *e)
 static int on_line(struct ingest *ingest, const struct line *l, struct err *e)
 {
     (void)ingest;
-    return check_line(&seal, l, e);
+    return document ? 0 : check_line(&seal, l, e);
 }
 
 /* A seal or a cursor: what came before it is whole up to here. In a document
@@ -517,8 +517,8 @@ static int on_control(struct ingest *ingest, const struct line *l, struct err *e
     if (document) {
         element.offset = 0;
         ingest->received++;
-        return rejects_line(&in.rejects, in.input, &element, 0, "lifeboat_: such names are reserved",
-                            e);
+        return rejects_line(&in.rejects, in.input, &element, 0,
+                            "lifeboat_: such names are reserved", e);
     }
     rc = seal_read_cursor(l->text, cursor);
     if (rc <= 0 && seal_read(l->text, &s, &why) == 1) {

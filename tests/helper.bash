@@ -91,26 +91,38 @@ wait_until() {
 background() {
     local name=$1
     shift
-    # bats waits for everyone who holds its descriptor 3.
-    "$@" >"$BATS_TEST_TMPDIR/$name.out" 2>"$BATS_TEST_TMPDIR/$name.err" 3>&- &
+    (
+        # bats waits for everyone who holds its descriptor 3, or a copy of it.
+        tap=$(readlink "/proc/$BASHPID/fd/3")
+        for fd in "/proc/$BASHPID/fd"/*; do
+            [ "$(readlink "$fd")" != "$tap" ] || eval "exec ${fd##*/}>&-"
+        done
+        if [ "$(type -t "$1")" = file ]; then exec "$@"; else "$@"; fi
+    ) >"$BATS_TEST_TMPDIR/$name.out" 2>"$BATS_TEST_TMPDIR/$name.err" &
     pid=$!
     background_pids+=("$pid")
 }
-
-stop_background() {
-    local p i
-    for p in "${background_pids[@]}"; do kill "$p" 2>/dev/null || :; done
-    for p in "${background_pids[@]}"; do
-        for ((i = 0; i < 250; i++)); do
-            kill -0 "$p" 2>/dev/null || break
-            nap
-        done
-        kill -9 "$p" 2>/dev/null || :
-        wait "$p" 2>/dev/null || :
-    done
-    background_pids=()
-}
 background_pids=()
+
+# The processes this test started, their children too.
+started_here() {
+    grep -lzsxF "BATS_TEST_TMPDIR=$BATS_TEST_TMPDIR" /proc/[0-9]*/environ | cut -d / -f 3
+}
+none_left() { [ -z "$(started_here)" ]; }
+
+# Ends what background started. Its children have to follow by themselves.
+stop_background() {
+    local p
+    [ ${#background_pids[@]} -gt 0 ] || return 0
+    for p in "${background_pids[@]}"; do kill "$p" 2>/dev/null || :; done
+    background_pids=()
+    wait_until 5 none_left 2>/dev/null && return
+    for p in $(started_here); do
+        echo "left behind: $(tr '\0' ' ' <"/proc/$p/cmdline")" >&2
+        kill -9 "$p" 2>/dev/null || :
+    done
+    return 1
+}
 
 # Times ascend by 10 ms, but every fifth event is up to 4 s late; 7 entities of
 # 2 types, 3 devices, some with cause and correlation, some in other scripts.

@@ -453,7 +453,7 @@ static enum put_result put_dry(struct intake *in, struct event *ev, struct err *
 /* The event is complete: stores it, or finds it. */
 static enum put_result store_it(struct intake *in, struct event *ev, struct err *e)
 {
-    struct event stored;
+    struct event stored = {0};
     int rc;
 
     if (!ev->ts_server.set)
@@ -479,7 +479,7 @@ static enum put_result put_elsewhere(struct intake *in, struct event *ev, struct
                                      struct err *e)
 {
     char *clock_text = arena_alloc(a, 18);
-    struct event stored;
+    struct event stored = {0};
     int rc = 0;
 
     if (!clock_text)
@@ -500,7 +500,7 @@ static enum put_result put_elsewhere(struct intake *in, struct event *ev, struct
 static enum put_result put_here(struct intake *in, struct event *ev, struct arena *a, struct err *e)
 {
     char room[18];
-    struct event stored;
+    struct event stored = {0};
     int rc = 0;
 
     if (ev->text[EVENT_ID].p)

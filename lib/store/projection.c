@@ -169,8 +169,11 @@ static int list_jobs(struct work *w, const char *only, struct job **jobs, struct
         return -1;
     stmt_bind_span(&known, 1, filter);
     while ((rc = stmt_step(&known, e)) == 1)
-        if (load_job(&known, jobs))
+        if (load_job(&known, jobs)) {
+            stmt_reset(&known);
             rc = err_memory(e);
+            break;
+        }
     stmt_bind_span(&touched, 1, filter);
     stmt_bind_int(&touched, 2, w->floor);
     while (!rc && (rc = stmt_step(&touched, e)) == 1) {

@@ -183,9 +183,11 @@ static int before(const struct trace_node *a, const struct trace_node *b)
     return order ? order : span_cmp(a->id, b->id);
 }
 
-static int compare(const void *a, const void *b)
+static int compare(const void *a, const void *b, void *nodes)
 {
-    return before(*(const struct trace_node *const *)a, *(const struct trace_node *const *)b);
+    const struct trace_node *n = nodes;
+
+    return before(&n[*(const size_t *)a], &n[*(const size_t *)b]);
 }
 
 /* Cuts the ring that the node at i is part of, above its earliest event. */
@@ -250,7 +252,7 @@ static void hang(struct trace *t, size_t i, size_t *last_root)
 
 static int build(struct trace *t, struct err *e)
 {
-    const struct trace_node **order = calloc(t->count, sizeof *order);
+    size_t *order = calloc(t->count, sizeof *order);
     size_t last_root = TRACE_NONE;
 
     if (!order)
@@ -264,11 +266,11 @@ static int build(struct trace *t, struct err *e)
     }
     place_missing(t);
     for (size_t i = 0; i < t->count; i++)
-        order[i] = &t->nodes[i];
-    qsort(order, t->count, sizeof *order, compare);
+        order[i] = i;
+    qsort_r(order, t->count, sizeof *order, compare, t->nodes);
     t->root = TRACE_NONE;
     for (size_t i = 0; i < t->count; i++)
-        hang(t, (size_t)(order[i] - t->nodes), &last_root);
+        hang(t, order[i], &last_root);
     free(order);
     return 1;
 }

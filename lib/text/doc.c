@@ -201,7 +201,7 @@ struct sink {
 
 static int read_events(struct body *b, struct doc *d, const struct sink *s)
 {
-    struct json_value v;
+    struct json_value v = {0};
 
     if (d->has_events)
         return bad(b, 0, "events: is there twice");
@@ -224,7 +224,7 @@ static int read_events(struct body *b, struct doc *d, const struct sink *s)
 
 static int read_member(struct body *b, struct doc *d, const struct sink *s)
 {
-    struct json_value v;
+    struct json_value v = {0};
     char name[64] = "";
 
     if (peek(b) != '"')

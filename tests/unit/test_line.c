@@ -2,6 +2,7 @@
 
 #include "tap.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -278,11 +279,13 @@ static void check_errors(void)
     struct err e = ERR_NONE;
     struct line_reader r;
     struct line l;
+    int fd = open("/", O_RDONLY | O_CLOEXEC);
 
-    line_open(&r, -1, "nowhere", 100);
+    line_open(&r, fd, "a folder", 100);
     is_int(line_next(&r, true, &l, &e), LINE_ERROR, "a descriptor that cannot be read is an error");
-    ok(e.status == EX_IOERR && strstr(e.msg, "nowhere"), "of input, and names it");
+    ok(e.status == EX_IOERR && strstr(e.msg, "a folder"), "of input, and names it");
     line_close(&r);
+    close(fd);
 }
 
 int main(void)

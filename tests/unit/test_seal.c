@@ -93,7 +93,7 @@ static void check_cursor_line(void)
 /* Lets text go by line by line; is it sealed and whole? */
 static bool whole(struct span text, struct seal_check *c)
 {
-    const char *p = text.p, *end = text.p + text.n;
+    const char *p = text.n ? text.p : "", *end = p + text.n;
     bool good;
 
     *c = (struct seal_check){0};
