@@ -195,6 +195,8 @@ static void summarise(void)
             (unsigned long long)in.received, (unsigned long long)t->inserted,
             (unsigned long long)t->present, (unsigned long long)ingest_rejected(&in),
             (unsigned long long)t->conflicts);
+    if (t->ahead)
+        cli_say("%llu with clocks far ahead of this store's", (unsigned long long)t->ahead);
 }
 
 int main(int argc, char **argv)

@@ -57,7 +57,7 @@ static struct store store;
 static struct projector_paths paths;
 static int mode = OPT_CATCH_UP;
 static char *wanted; /* TYPE or TYPE/ID */
-static bool deleted;
+static bool deleted, stale;
 
 static void close_store(void)
 {
@@ -155,10 +155,11 @@ static int64_t read_rows(const char *type, const char *id, int which)
     struct err e = ERR_NONE;
     bool written = !projection_catch_up(&store, &paths, type, false, &r, &e);
 
-    if (!written && (!type || e.status == EX_PROTOCOL))
+    if (!written && e.status == EX_PROTOCOL)
         cli_die(&e);
     if (r.failures)
         cli_warn("%s", r.message);
+    stale = r.failures > 0;
     projection_report_free(&r);
     if (written) {
         or_die(projection_read(&store, type, id, which, print_row, &l, &e), &e);
@@ -214,5 +215,5 @@ int main(int argc, char **argv)
     else
         status = fold_types(argv + optind, mode == OPT_REBUILD);
     close_store();
-    return cli_finish(status);
+    return cli_finish(stale ? 1 : status);
 }

@@ -51,7 +51,7 @@ only_summary() { [ "$errout" = "$(summary "$@")" ] || show_run "wanted only the 
         "event_id":"e1", "seq":9, "synced":1 }' | tr '\n' ' ' >in
     run_split evstore-append in
     assert_status 0
-    assert_out '{"event_id":"e1","site_id":"main","entity_type":"case","entity_id":"1","actor_id":"n","ts_device":1768000000000,"hlc":"019ba4f6a800.0000","event_type":"T","schema_version":"1.0","payload":{"b":1.50,"a":"\u00e9","b":2},"x":[1.0]}'
+    assert_out '{"event_id":"e1","site_id":"main","entity_type":"case","entity_id":"1","actor_id":"n","ts_device":1768000000000,"hlc":"019ba5031000.0000","event_type":"T","schema_version":"1.0","payload":{"b":1.50,"a":"\u00e9","b":2},"x":[1.0]}'
     only_summary 1 1 0 0 0
 }
 
@@ -72,7 +72,7 @@ only_summary() { [ "$errout" = "$(summary "$@")" ] || show_run "wanted only the 
 @test "stdin, operands and - are read, in their order" {
     there e1 >a
     there e3 >b
-    there e2 | run_split evstore-append a - b
+    run_split evstore-append a - b < <(there e2)
     assert_status 0
     [ "$(jq -r .event_id "$OUT" | tr '\n' ' ')" = 'e1 e2 e3 ' ]
     run_split evstore-append < <(there e4)
@@ -135,10 +135,10 @@ only_summary() { [ "$errout" = "$(summary "$@")" ] || show_run "wanted only the 
     grep -vaF e1 in >want
     run_split evstore-append --rejects rejects in
     assert_status 1
-    cmp <(printf '%s\n' "$(cat want | tr '\0' x)" | head -c 0; cat want) <(head -c "$(wc -c <want)" rejects)
+    head -c "$(wc -c <want)" rejects | cmp want -
     run_split evstore-append --rejects rejects first <<<''
     assert_status 0
-    echo '[1]' | run_split evstore-append --rejects rejects
+    run_split evstore-append --rejects rejects <<<'[1]'
     assert_status 1
     [ "$(tail -n 1 rejects)" = '[1]' ]
     [ "$(tail -n 2 rejects | head -n 1)" = 'no newline' ]
@@ -168,12 +168,13 @@ only_summary() { [ "$errout" = "$(summary "$@")" ] || show_run "wanted only the 
 }
 
 @test "the usual longest line is 16 MiB" {
+    head=$(there e1 | sed 's/{}}$/"/')
     {
-        printf '{"event_id":"e1","entity_type":"c","entity_id":"1","actor_id":"n","event_type":"T","ts_device":1,"payload":"'
-        head -c $((16777216 - 111)) /dev/zero | tr '\0' x
+        printf '%s' "$head"
+        head -c $((16777216 - ${#head} - 2)) /dev/zero | tr '\0' x
         printf '"}\n'
     } >in
-    [ "$(wc -c <in)" -eq 16777217 ] || sed -n 1p in | wc -c
+    [ "$(wc -c <in)" -eq 16777217 ]
     run_split evstore-append -q in
     assert_status 0
     sed -i 's/x"}/xx"}/' in
@@ -257,7 +258,7 @@ only_summary() { [ "$errout" = "$(summary "$@")" ] || show_run "wanted only the 
 }
 
 @test "from options: - reads the payload from stdin, lines and all" {
-    printf '{\n"a":\n"b"}\n' | run_split evstore-append --type T --entity a/1 --actor m -
+    run_split evstore-append --type T --entity a/1 --actor m - < <(printf '{\n"a":\n"b"}\n')
     assert_status 0
     [ "$(member payload.a)" = b ]
     [ "$(wc -l <"$OUT")" -eq 1 ]
@@ -274,7 +275,7 @@ only_summary() { [ "$errout" = "$(summary "$@")" ] || show_run "wanted only the 
         assert_status 65 'PAYLOAD: byte '
         assert_out ''
     done
-    printf '"a\0b"' | run_split evstore-append --type T --entity a/1 --actor m -
+    run_split evstore-append --type T --entity a/1 --actor m - < <(printf '"a\0b"')
     assert_status 65 'PAYLOAD: byte 2: a control character in a string'
     count_is 7
 }
@@ -744,10 +745,16 @@ feed() {
 
 # --- the store and its gate --------------------------------------------------
 
+# hold_gate SECONDS: in one process, which has it when this returns.
+hold_gate() {
+    background holder bash -c 'exec 9>>"$0" && flock 9 && exec sleep "$1"' "$LIFEBOAT_DB-gate" "$1"
+    # shellcheck disable=SC2016
+    wait_until 5 bash -c '! flock -n "$LIFEBOAT_DB-gate" true'
+}
+
 @test "while another holds the gate it waits, then gives 75" {
     evstore-append -q < <(there e1)
-    background holder flock "$LIFEBOAT_DB-gate" sleep 60
-    wait_until 5 bash -c '! flock -n "$LIFEBOAT_DB-gate" true'
+    hold_gate 60
     before=$SECONDS
     LIFEBOAT_WAIT=1 run_split evstore-append < <(there e2)
     assert_status 75 'the store is busy: no turn at '
@@ -760,16 +767,14 @@ feed() {
 
 @test "a gate that opens in time is waited for" {
     evstore-append -q < <(there e1)
-    background holder flock "$LIFEBOAT_DB-gate" sleep 0.5
-    wait_until 5 bash -c '! flock -n "$LIFEBOAT_DB-gate" true'
+    hold_gate 0.5
     run_split evstore-append < <(there e2)
     assert_status 0
     count_is 2
 }
 
 @test "a store is not made while another holds the gate" {
-    background holder flock "$LIFEBOAT_DB-gate" sleep 60
-    wait_until 5 bash -c '! flock -n "$LIFEBOAT_DB-gate" true'
+    hold_gate 60
     LIFEBOAT_WAIT=0 run_split evstore-append < <(there e1)
     assert_status 75
     [ ! -e "$LIFEBOAT_DB" ]

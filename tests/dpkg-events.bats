@@ -279,3 +279,18 @@ man-db:amd64 2.11.2-2 null" ]
     [ "$(jq -r .payload.version "$OUT" | tail -n 1)" = 70000 ]
     [ "$(fold)" = 'a:all 70000 installed' ]
 }
+
+@test "appending the log a second time adds nothing, and after it grew only what is new" {
+    write_log
+    head -n 13 whole >log/dpkg.log
+    dpkg-events -q --log-dir log | evstore-append -q
+    dpkg-events -q --log-dir log >again
+    run_split evstore-append again
+    assert_status 0 '10 already present'
+    mv log/dpkg.log log/dpkg.log.1
+    sed -n '14,$p' whole >log/dpkg.log
+    dpkg-events -q --log-dir log >grown
+    run_split evstore-append grown
+    assert_status 0 '10 already present'
+    [ "$(evstore-export --digest | cut -d' ' -f2)" -eq 15 ]
+}

@@ -33,6 +33,8 @@ private_store() {
     export LIFEBOAT_DB=$BATS_TEST_TMPDIR/lifeboat.db
     export LIFEBOAT_ENV=$BATS_TEST_TMPDIR/lifeboat.env
     export LIFEBOAT_WAIT=10
+    # By this a test knows its own; bats's timer has BATS_TEST_TMPDIR too.
+    export STARTED_IN=$BATS_TEST_TMPDIR
     : >"$LIFEBOAT_ENV"
     OUT=$BATS_TEST_TMPDIR/.out
     ERR=$BATS_TEST_TMPDIR/.err
@@ -92,6 +94,7 @@ background() {
     local name=$1
     shift
     (
+        export STARTED_BY=$BATS_TEST_TMPDIR
         # bats waits for everyone who holds its descriptor 3, or a copy of it.
         tap=$(readlink "/proc/$BASHPID/fd/3")
         for fd in "/proc/$BASHPID/fd"/*; do
@@ -106,7 +109,7 @@ background_pids=()
 
 # The processes this test started, their children too.
 started_here() {
-    grep -lzsxF "BATS_TEST_TMPDIR=$BATS_TEST_TMPDIR" /proc/[0-9]*/environ | cut -d / -f 3
+    grep -lzsxF "STARTED_IN=$BATS_TEST_TMPDIR" /proc/[0-9]*/environ | cut -d / -f 3
 }
 none_left() { [ -z "$(started_here)" ]; }
 

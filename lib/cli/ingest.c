@@ -7,6 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* A box with a wrong clock must not bury everything else it has to say. */
+enum { WARNINGS = 10 };
+
 struct note {
     size_t item;
     bool rejected;
@@ -144,7 +147,11 @@ static int tell(struct ingest *in, struct err *e)
         const struct note *t = &in->notes[n];
         const struct line *l = &in->batch.items[t->item].line;
 
-        if (!t->rejected)
+        if (!t->rejected && ++in->warned > WARNINGS)
+            continue;
+        if (!t->rejected && in->warned == WARNINGS)
+            cli_warn("further warnings about clocks are only counted");
+        else if (!t->rejected)
             cli_warn("%s:%llu: %s", in->input, (unsigned long long)l->number, t->why);
         else if (reject(in, l, 0, t->why, e))
             return -1;

@@ -33,6 +33,7 @@ struct ingest {
     struct batch_hooks hooks;
     struct note *notes; /* what to say after the commit */
     size_t note_count, note_cap;
+    uint64_t warned;    /* warnings about clocks so far */
     struct buf echo;
 };
 

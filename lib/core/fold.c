@@ -402,10 +402,10 @@ static int put_chunk(struct reduction *r, bool goes_on, struct buf *out, struct 
     int rc = 1, n = 0;
 
     while (n < CHUNK_EVENTS && events.len < CHUNK_BYTES && (rc = next_event(r->s, &ev, e)) == 1) {
-        bool purged = o->a.deleted == 2;
+        enum trash t = trash_of(ev.text[EVENT_TYPE]);
 
-        if (account(&o->a, &ev, trash_of(ev.text[EVENT_TYPE]), e) ||
-            (!purged && put_event(&events, &ev))) {
+        if (account(&o->a, &ev, t, e) ||
+            (t == NOT_TRASH && o->a.deleted != 2 && put_event(&events, &ev))) {
             rc = err_memory(e);
             break;
         }

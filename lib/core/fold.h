@@ -8,7 +8,8 @@
  *
  * Trash, for every type: NODE_SOFT_DELETED (node.trashed) sets deleted,
  * NODE_RESTORED (node.restored) clears it, NODE_PERMANENTLY_DELETED
- * (node.purged) ends the projection for good. Their payloads are not merged. */
+ * (node.purged) ends the projection for good. Their payloads are not merged,
+ * and no reducer sees them. */
 #ifndef LIFEBOAT_FOLD_H
 #define LIFEBOAT_FOLD_H
 

@@ -3,6 +3,7 @@
 #include "base/hash.h"
 #include "text/json.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,6 +31,7 @@ struct work {
     int64_t upto;  /* the newest event of the snapshot */
     int64_t floor; /* every type has been considered up to here */
     bool rebuild;
+    bool unsettled; /* a type was left as it was: not all is folded up to upto */
     const struct projector_paths *paths;
     struct projection_report *report;
     struct stmt stage;
@@ -53,8 +55,11 @@ static int read_reducer(const char *path, struct buf *out, struct err *e)
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     ssize_t n = 1;
 
+    /* One that is there and cannot be read must not turn into the default fold. */
     if (fd < 0)
-        return 0;
+        return errno == ENOENT || errno == ENOTDIR || errno == ENAMETOOLONG
+                   ? 0
+                   : err_sys(e, EX_NOPERM, "unable to read %s", path);
     while (n > 0 && out->len <= REDUCER_MAX) {
         if (buf_reserve(out, 65536)) {
             close(fd);
@@ -335,6 +340,7 @@ static int take_step(struct work *w, const struct job *now, const struct step *t
         rc = -1;
     if (rc != 1) {
         store_rollback(&w->write);
+        w->unsettled = true;
         return rc;
     }
     w->report->rows += (uint64_t)rows;
@@ -385,6 +391,15 @@ static int report_failure(struct work *w, const struct job *j, struct err *e)
     snprintf(r->message, sizeof r->message, "projection of %s failed, its old rows are kept: %.*s",
              j->type.data, (int)j->message.len, j->message.data ? j->message.data : "");
     return add_name(&r->failed, text(&j->type)) ? err_memory(e) : 0;
+}
+
+/* It could not even be tried: no fault of data or program, so it is not noted,
+ * and tried again every time; the other types go on. */
+static int report_untried(struct work *w, struct job *j, const struct err *why, struct err *e)
+{
+    w->unsettled = true;
+    j->message.len = 0;
+    return buf_adds(&j->message, why->msg) ? err_memory(e) : report_failure(w, j, e);
 }
 
 /* The reducer failed: noted with what it failed on, so that it is tried again
@@ -466,12 +481,8 @@ static int fold_job(struct work *w, struct job *j, const char *reducer, const ch
         return -1;
     if (rc == 1)
         return note_failure(w, j, program, &why, e);
-    /* jq is not to be had: no fault of data or program, so it is not noted,
-     * and tried again every time; the other types go on. */
-    if (rc < 0 && why.status == EX_UNAVAILABLE) {
-        j->message.len = 0;
-        return buf_adds(&j->message, why.msg) ? err_memory(e) : report_failure(w, j, e);
-    }
+    if (rc < 0 && why.status == EX_UNAVAILABLE) /* there is no jq */
+        return report_untried(w, j, &why, e);
     if (rc < 0) {
         *e = why;
         return -1;
@@ -484,12 +495,15 @@ static int fold_job(struct work *w, struct job *j, const char *reducer, const ch
 static int run_job(struct work *w, struct job *j, struct err *e)
 {
     struct buf reducer = {0};
+    struct err why = ERR_NONE;
     char program[DIGEST_TEXT];
-    int found = find_reducer(w->paths, text(&j->type), &reducer, e);
+    int found = find_reducer(w->paths, text(&j->type), &reducer, &why);
     int64_t after;
-    int rc = found < 0 ? -1 : 0;
+    int rc = 0;
 
-    if (!rc) {
+    if (found < 0) {
+        rc = report_untried(w, j, &why, e);
+    } else {
         program_name(found, &reducer, program);
         after = decide(w, j, program, e);
         if (after >= -1)
@@ -523,7 +537,7 @@ static int raise_floor(struct work *w, struct err *e)
     int64_t now;
     int rc;
 
-    if (w->floor == w->upto)
+    if (w->floor == w->upto || w->unsettled)
         return 0;
     if (open_writer(w, e) || store_begin(&w->write, e))
         return -1;
@@ -570,10 +584,10 @@ int projection_catch_up(struct store *st, const struct projector_paths *p, const
 
 /* --- folding for readers ------------------------------------------------ */
 
-int projection_fold(struct store *st, const struct projector_paths *p, const char *type,
-                    const char *id, int64_t upto,
-                    int (*take)(void *ctx, const struct fold_row *row, struct err *e), void *ctx,
-                    struct err *e)
+static int fold_type(struct store *st, const struct projector_paths *p, const char *type,
+                     const char *id, int64_t upto,
+                     int (*take)(void *ctx, const struct fold_row *row, struct err *e), void *ctx,
+                     struct err *e)
 {
     struct fold f = {.st = st,
                      .type = type,
@@ -590,6 +604,31 @@ int projection_fold(struct store *st, const struct projector_paths *p, const cha
         rc = fold_run(&f, e);
     }
     buf_free(&reducer);
+    return rc;
+}
+
+int projection_fold(struct store *st, const struct projector_paths *p, const char *type,
+                    const char *id, int64_t upto,
+                    int (*take)(void *ctx, const struct fold_row *row, struct err *e), void *ctx,
+                    struct err *e)
+{
+    struct stmt types = {.sql = "SELECT DISTINCT entity_type FROM events ORDER BY entity_type"};
+    int rc;
+
+    if (type)
+        return fold_type(st, p, type, id, upto, take, ctx, e);
+    if (stmt_ready(&types, &st->db, e))
+        return -1;
+    while ((rc = stmt_step(&types, e)) == 1) {
+        struct span s = stmt_span(&types, 0);
+        char *name = strndup(s.p, s.n);
+
+        rc = name ? fold_type(st, p, name, id, upto, take, ctx, e) : err_memory(e);
+        free(name);
+        if (rc)
+            break;
+    }
+    stmt_free(&types);
     return rc;
 }
 

@@ -31,8 +31,8 @@ int projection_catch_up(struct store *st, const struct projector_paths *p, const
                         bool rebuild, struct projection_report *r, struct err *e);
 void projection_report_free(struct projection_report *r);
 
-/* Folds without writing: every row of a type, or of one entity, is handed to
- * take. For readers of a store that cannot be written, and for verification:
+/* Folds without writing: every row of a type (NULL: of all), or of one entity,
+ * is handed to take. For readers of a store that cannot be written, and for verification:
  * upto limits the events to those up to a seq (-1: all). */
 int projection_fold(struct store *st, const struct projector_paths *p, const char *type,
                     const char *id, int64_t upto,
