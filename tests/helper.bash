@@ -34,7 +34,7 @@ private_store() {
     export LIFEBOAT_ENV=$BATS_TEST_TMPDIR/lifeboat.env
     export LIFEBOAT_WAIT=10
     # By this a test knows its own; bats's timer has BATS_TEST_TMPDIR too.
-    export STARTED_IN=$BATS_TEST_TMPDIR
+    export STARTED_BY=$BATS_TEST_TMPDIR
     : >"$LIFEBOAT_ENV"
     OUT=$BATS_TEST_TMPDIR/.out
     ERR=$BATS_TEST_TMPDIR/.err
@@ -107,9 +107,9 @@ background() {
 }
 background_pids=()
 
-# The processes this test started, their children too.
+# What background started and is still there, children too.
 started_here() {
-    grep -lzsxF "STARTED_IN=$BATS_TEST_TMPDIR" /proc/[0-9]*/environ | cut -d / -f 3
+    grep -lzsxF "STARTED_BY=$BATS_TEST_TMPDIR" /proc/[0-9]*/environ | cut -d / -f 3
 }
 none_left() { [ -z "$(started_here)" ]; }
 

@@ -1,6 +1,8 @@
 #include "base/hash.h"
 
+#include <endian.h>
 #include <stdio.h>
+#include <string.h>
 #include <xxhash.h>
 
 struct digest hash_bytes(const void *p, size_t n)
@@ -32,17 +34,16 @@ int digest_eq(struct digest a, struct digest b)
 
 static void put_be64(uint64_t v, uint8_t *out)
 {
-    for (int i = 7; i >= 0; i--, v >>= 8)
-        out[i] = (uint8_t)v;
+    v = htobe64(v);
+    memcpy(out, &v, sizeof v);
 }
 
 static uint64_t get_be64(const uint8_t *in)
 {
-    uint64_t v = 0;
+    uint64_t v;
 
-    for (int i = 0; i < 8; i++)
-        v = v << 8 | in[i];
-    return v;
+    memcpy(&v, in, sizeof v);
+    return be64toh(v);
 }
 
 void digest_bytes(struct digest d, uint8_t out[DIGEST_BYTES])
