@@ -1,5 +1,6 @@
 /* evstore-append: events that happen here, into the store. */
 #include "cli/ingest.h"
+#include "text/utf8.h"
 
 #include <getopt.h>
 #include <stdlib.h>

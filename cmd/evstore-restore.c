@@ -7,7 +7,7 @@
 #include "store/projection.h"
 #include "store/restorelog.h"
 #include "text/doc.h"
-#include "text/seal.h"
+#include "text/sealcheck.h"
 #include "text/uuid7.h"
 
 #include <errno.h>
@@ -270,13 +270,14 @@ static int take_element(void *ctx, struct span element, struct err *e)
     return write_spool(o, SPAN("\n"), e);
 }
 
-static int use_head(struct err *e)
+static int use_head(const char *name, struct err *e)
 {
     const struct doc *d = &document_head;
 
     if (d->session.data && !run.session[0]) {
         if (!restore_session_ok(d->session.data))
-            return err_set(e, EX_DATAERR, "restore_session_id: wants 1 to 64 of A-Z a-z 0-9 . _ -");
+            return err_set(e, EX_DATAERR,
+                           "%s: restore_session_id: wants 1 to 64 of A-Z a-z 0-9 . _ -", name);
         set_session(d->session.data);
     }
     if (d->source_device.data && !strcmp(run.source_device, "unknown"))
@@ -307,10 +308,10 @@ static int spool_document(struct input *i, struct err *e)
     if (doc_read(&document_head, i->fd, i->name, cli.max_line, take_element, &o, e)) {
         struct err ignored;
 
-        use_head(&ignored); /* for the log: whose attempt failed */
+        use_head(i->name, &ignored); /* for the log: whose attempt failed */
         return -1;
     }
-    if (use_head(e))
+    if (use_head(i->name, e))
         return -1;
     in.relative = true;
     return finish_spool(i, &o, e);
@@ -505,33 +506,14 @@ static int on_line(struct ingest *ingest, const struct line *l, struct err *e)
     return document ? 0 : check_line(&seal, l, e);
 }
 
-/* A seal or a cursor: what came before it is whole up to here. In a document
- * it is only an element that is no event. */
-static int on_control(struct ingest *ingest, const struct line *l, struct err *e)
+/* The cursor goes into the store together with the events before it. */
+static int on_control(struct ingest *ingest, const char *reached)
 {
-    struct line element = *l;
-    const char *why;
-    struct seal s;
-    int rc;
-
-    if (document) {
-        element.offset = 0;
-        ingest->received++;
-        return rejects_line(&in.rejects, in.input, &element, 0,
-                            "lifeboat_: such names are reserved", e);
-    }
-    rc = seal_read_cursor(l->text, cursor);
-    if (rc <= 0 && seal_read(l->text, &s, &why) == 1) {
-        snprintf(cursor, sizeof cursor, "%s", s.to);
-        rc = 1;
-    }
-    if (rc <= 0)
-        return err_set(e, EX_PROTOCOL, "%s:%llu: a control line that this version does not know",
-                       in.input, (unsigned long long)l->number);
     if (!follow)
-        cursor[0] = '\0';
-    in.pending = follow;
-    return follow; /* the cursor goes into the store with the events before it */
+        return 0;
+    snprintf(cursor, sizeof cursor, "%s", reached);
+    ingest->pending = true;
+    return 1;
 }
 
 static int transact(int (*step)(struct store *, struct restore_run *, struct err *), struct err *e)

@@ -7,6 +7,7 @@
 #include "store/projection.h"
 #include "store/verify.h"
 #include "text/show.h"
+#include "text/utf8.h"
 
 #include <getopt.h>
 #include <stdio.h>

@@ -33,8 +33,6 @@ private_store() {
     export LIFEBOAT_DB=$BATS_TEST_TMPDIR/lifeboat.db
     export LIFEBOAT_ENV=$BATS_TEST_TMPDIR/lifeboat.env
     export LIFEBOAT_WAIT=10
-    # By this a test knows its own; bats's timer has BATS_TEST_TMPDIR too.
-    export STARTED_BY=$BATS_TEST_TMPDIR
     : >"$LIFEBOAT_ENV"
     OUT=$BATS_TEST_TMPDIR/.out
     ERR=$BATS_TEST_TMPDIR/.err

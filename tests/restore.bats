@@ -16,8 +16,8 @@ teardown() {
     for fd in "${feed_fd-}" "${rej_fd-}" "${gate_fd-}"; do
         [ -z "$fd" ] || eval "exec $fd>&-"
     done
-    stop_background
     [ -z "${mounted-}" ] || umount -l "$mounted"
+    stop_background
 }
 
 # restore ARG...: run_split; and whatever comes of it, the sums hold in the
@@ -100,9 +100,9 @@ feed() {
     exec {feed_fd}>"$name.in"
 }
 
-# stuck NAME ARG...: a restore in the background that stops in the middle of
-# file "paused", which has a line for --rejects that no pipe can take; unstick
-# lets it go on.
+# stuck NAME ARG...: a restore in the background, $restorer, that stops in the
+# middle of file "paused", which has a line for --rejects that no pipe can take;
+# unstick lets it go on.
 stuck() {
     local name=$1
     shift
@@ -110,18 +110,13 @@ stuck() {
     exec {rej_fd}<>rej
     mkevents 100 >ev
     { head -n 50 ev && head -c 1000000 /dev/zero | tr '\0' x && echo && tail -n 50 ev; } >paused
-    # {rej_fd} must not be inherited, or nobody would ever see its end.
-    background "$name" close_rej evstore-restore --rejects rej "$@" paused
-}
-
-close_rej() {
-    exec {rej_fd}>&-
-    exec "$@"
+    background "$name" evstore-restore --rejects rej "$@" paused
+    restorer=$pid
+    wait_until 10 test -e "$LIFEBOAT_DB-building"
 }
 
 unstick() {
-    background drain close_rej cat rej
-    exec {rej_fd}>&-
+    background drain cat "/dev/fd/$rej_fd"
 }
 
 # ended PID: its status in $status
@@ -872,7 +867,7 @@ lease_test() { # SQL: what is set makes the lease end
         kill "-$signal" "$pid"
         ended "$pid"
         exec {feed_fd}>&-
-        [ "$status" -eq $((signal == TERM ? 0 : 0, $(kill -l "$signal") + 128)) ]
+        [ "$status" -eq $((128 + $(kill -l "$signal"))) ]
         jq -e '.status == "INTERRUPTED" and .events_received == 25' "r$signal.out"
         grep -q '25 received: .* INTERRUPTED$' "r$signal.err"
         row "$signal" '.status == "INTERRUPTED" and .events_received == 25 and .completed_at != null'
@@ -887,7 +882,6 @@ lease_test() { # SQL: what is set makes the lease end
     for how in --document --require-seal; do
         feed "r$how" "$how"
         printf '{"events":[' >&"$feed_fd"
-        wait_until 10 grep -q ':.*POSIX\|OFDLCK' /proc/locks
         reads() { [ "$(readlink "/proc/$pid/fd/"* | grep -c "r$how.in")" -ge 1 ] && ! grep -q 'State:.*R' "/proc/$pid/status"; }
         wait_until 10 reads
         kill -TERM "$pid"
@@ -927,11 +921,10 @@ leftover_test() { # SUFFIX
 
 @test "a -wal that appears while the store is built aside is 73, and nothing is put there" {
     stuck r
-    wait_until 10 test -e "$LIFEBOAT_DB-building"
     echo precious >"$LIFEBOAT_DB-wal"
     unstick
-    ended "$pid" || :
-    wait_until 10 test ! -e "/proc/${background_pids[0]}"
+    ended "$restorer"
+    [ "$status" -eq 73 ]
     grep -qF "$LIFEBOAT_DB-wal: left behind by a store that is gone" r.err
     [ ! -e "$LIFEBOAT_DB" ]
     [ ! -e "$LIFEBOAT_DB-building" ]
@@ -941,8 +934,6 @@ leftover_test() { # SUFFIX
 @test "another store that appears while one is built aside stays, 76" {
     mkevents 3 x | LIFEBOAT_DB=$PWD/other restore -q
     stuck r --session s
-    restorer=$pid
-    wait_until 10 test -e "$LIFEBOAT_DB-building"
     mv other "$LIFEBOAT_DB"
     unstick
     ended "$restorer"
@@ -961,8 +952,6 @@ leftover_test() { # SUFFIX
 
 @test "who wants to write while a store is built aside waits for it, and writes into it" {
     stuck r
-    restorer=$pid
-    wait_until 10 test -e "$LIFEBOAT_DB-building"
     mkevents 2 local >two
     background a evstore-append two
     appender=$pid
@@ -977,8 +966,6 @@ leftover_test() { # SUFFIX
 
 @test "killed while building aside: no store, and a rerun replaces what is left" {
     stuck r
-    restorer=$pid
-    wait_until 10 test -s "$LIFEBOAT_DB-building"
     kill -9 "$restorer"
     ended "$restorer"
     [ ! -e "$LIFEBOAT_DB" ]
@@ -1001,8 +988,6 @@ leftover_test() { # SUFFIX
 
 @test "TERM while building aside: 143; what is there by then is a store, and the rerun completes" {
     stuck r --session s
-    restorer=$pid
-    wait_until 10 test -e "$LIFEBOAT_DB-building"
     kill -TERM "$restorer"
     unstick
     ended "$restorer"
@@ -1187,9 +1172,9 @@ local_hlc() {
     LIFEBOAT_NOW=${1:-$now} evstore-append --type T --entity "local/$RANDOM$RANDOM" --actor a '{}' 2>.local.err | jq -r .hlc
 }
 
-# shifted MS: 10 events, the first at MS
+# shifted MS [TAG]: 10 events, the first at MS
 shifted() {
-    mkevents 10 | jq -c --argjson at "$1" '.ts_device += $at - 1768000000010'
+    mkevents 10 "${2:-evt}" | jq -c --argjson at "$1" '.ts_device += $at - 1768000000010'
 }
 
 @test "clock: a box at 1970 with a blank store goes on after what it restored" {
@@ -1201,7 +1186,7 @@ shifted() {
     first=$(local_hlc) second=$(local_hlc)
     [[ $first > $newest && $second > $first ]]
     # Into a store that is not blank too: this clock is plainly wrong.
-    shifted 1900000000000 | LIFEBOAT_NOW=$now restore
+    shifted 1900000000000 later | LIFEBOAT_NOW=$now restore
     assert_status 0
     has '.ahead_of_clock == 1'
     [[ $(local_hlc) > "$(evstore-export | jq -r 'select(.entity_type != "local").hlc' | tail -n 1)" ]]

@@ -1,6 +1,8 @@
 #!/usr/bin/env bats
 # scripts/backup, and scripts/standby with an ssh that stays on this machine.
 
+# valgrind: is soon there|restores to the same digest
+
 load helper
 
 setup() {
@@ -83,6 +85,8 @@ ssh_pid() { sed -n "s/ .*$1.*//p" ssh.log | tail -n 1; }
         run_split standby "$host"
         assert_status 64
     done
+    run_split standby box2 ''
+    assert_status 64
     run_split standby box2 'name;reboot'
     assert_status 64
     [ ! -e ssh.log ]
@@ -153,12 +157,10 @@ count() { find backups -name 'lifeboat-*' | wc -l; }
 }
 
 @test "backup: a second one waits for nobody, it says so" {
-    flock backups/.lock cat <> <(:) &
-    holder=$!
+    background holder flock -F backups/.lock tail -f /dev/null
     held() { ! flock -n backups/.lock true; }
     wait_until 5 held
     run_split backup backups
-    kill "$holder"
     assert_status 75 'another backup into backups is running'
 }
 

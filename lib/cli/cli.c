@@ -3,8 +3,10 @@
 #include "base/clock.h"
 #include "base/stop.h"
 #include "cli/settings.h"
+#include "core/event.h"
 #include "text/line.h"
 #include "text/rfc3339.h"
+#include "text/utf8.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -249,6 +251,25 @@ static void keep_standard_descriptors(void)
             _exit(EX_IOERR);
 }
 
+/* A name that goes into events must be fit for one. */
+static const char *checked_name(const char *setting, const char *otherwise)
+{
+    const char *v = settings_get(setting);
+
+    if (!v)
+        return otherwise;
+    for (const char *p = v, *end = v + strlen(v); p < end;) {
+        size_t n = utf8_length(p, end);
+
+        if (!n || end - v > EVENT_TEXT_MAX) {
+            cli_warn("LIFEBOAT_%s: %s", setting, n ? "longer than 1024 bytes" : "not valid UTF-8");
+            leave(EX_CONFIG);
+        }
+        p += n;
+    }
+    return v;
+}
+
 void cli_start(const char *argv0, const char *usage)
 {
     const char *slash = strrchr(argv0, '/'), *v;
@@ -261,9 +282,8 @@ void cli_start(const char *argv0, const char *usage)
     or_die(settings_load(&e), &e);
     v = settings_get("DB");
     cli.db = v ? v : "/var/lib/lifeboat/lifeboat.db";
-    v = settings_get("SITE");
-    cli.site = v ? v : "main";
-    cli.device = settings_get("DEVICE");
+    cli.site = checked_name("SITE", "main");
+    cli.device = checked_name("DEVICE", NULL);
     cli.projectors = settings_get("PROJECTORS");
     v = settings_get("WAIT");
     cli.wait_s = v ? (int)cli_number("LIFEBOAT_WAIT", v, 0, 86400) : 30;

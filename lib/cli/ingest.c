@@ -24,13 +24,6 @@ static int on_raw(void *ctx, const struct line *l, struct err *e)
     return in->raw ? in->raw(in, l, e) : 0;
 }
 
-static int on_control(void *ctx, const struct line *l, struct err *e)
-{
-    struct ingest *in = ctx;
-
-    return in->control ? in->control(in, l, e) : 0;
-}
-
 static int reject(struct ingest *in, const struct line *l, size_t offset, const char *why,
                   struct err *e)
 {
@@ -39,6 +32,28 @@ static int reject(struct ingest *in, const struct line *l, size_t offset, const 
     if (in->relative)
         place.offset = 0;
     return rejects_line(&in->rejects, in->input, &place, offset, why, e);
+}
+
+/* A seal or a cursor says something about the lines before it; in a document,
+ * or malformed, it is a bad line like any other. */
+static int on_control(void *ctx, const struct line *l, struct err *e)
+{
+    struct ingest *in = ctx;
+    char cursor[SEAL_CURSOR_MAX];
+    const char *why;
+    struct seal s;
+
+    if (in->relative || seal_read_cursor(l->text, cursor) != 1) {
+        if (in->relative || seal_read(l->text, &s, &why) != 1) {
+            in->received++;
+            return reject(in, l, 0,
+                          in->relative ? "lifeboat_: such names are reserved"
+                                       : "a control line that is neither a seal nor a cursor",
+                          e);
+        }
+        memcpy(cursor, s.to, sizeof cursor);
+    }
+    return in->control ? in->control(in, cursor) : 0;
 }
 
 static int on_reject(void *ctx, const struct line *l, const struct event_fault *f, struct err *e)

@@ -11,6 +11,7 @@
 #include "cli/rejects.h"
 #include "core/batch.h"
 #include "store/events.h"
+#include "text/seal.h"
 
 struct ingest {
     struct intake intake; /* its options are set by the command */
@@ -27,13 +28,14 @@ struct ingest {
     bool whole_batch;    /* for before_commit: no more of the batch is to come */
     /* Inside each transaction, after its events. May be NULL. */
     int (*before_commit)(struct ingest *in, struct err *e);
-    int (*control)(struct ingest *in, const struct line *l, struct err *e);
+    /* The lines so far reach up to this cursor. 1: store them with it now. */
+    int (*control)(struct ingest *in, const char *reached);
     int (*raw)(struct ingest *in, const struct line *l, struct err *e);
 
     struct batch_hooks hooks;
     struct note *notes; /* what to say after the commit */
     size_t note_count, note_cap;
-    uint64_t warned;    /* warnings about clocks so far */
+    uint64_t warned; /* warnings about clocks so far */
     struct buf echo;
 };
 

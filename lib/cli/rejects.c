@@ -33,11 +33,11 @@ int rejects_line(struct rejects *r, const char *input, const struct line *l, siz
         cli_warn("%s:%llu: byte %llu: %s", input, (unsigned long long)l->number,
                  (unsigned long long)(l->offset + offset), why);
     }
-    if (!r->path)
+    if (!r->path || !l->raw.n) /* an event from options has no line */
         return 0;
     if (out_add(&r->out, l->raw.p, l->raw.n))
         return failed(r, e);
-    if (l->last && (!l->raw.n || l->raw.p[l->raw.n - 1] != '\n') && out_add(&r->out, "\n", 1))
+    if (l->last && l->raw.p[l->raw.n - 1] != '\n' && out_add(&r->out, "\n", 1))
         return failed(r, e);
     return 0;
 }

@@ -10,7 +10,7 @@
 #include "core/db.h"
 #include "core/event.h"
 #include "text/line.h"
-#include "text/seal.h"
+#include "text/sealcheck.h"
 
 enum filecheck_seal { SEAL_NONE, SEAL_WHOLE, SEAL_BROKEN };
 

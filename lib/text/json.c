@@ -1,5 +1,7 @@
 #include "text/json.h"
 
+#include "text/utf8.h"
+
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -68,29 +70,6 @@ static void skip_space(struct json *j)
 }
 
 /* --- strings ------------------------------------------------------------ */
-
-size_t utf8_length(const char *p, const char *end)
-{
-    const unsigned char *s = (const unsigned char *)p;
-    size_t left = (size_t)(end - p);
-
-    if (s[0] < 0x80)
-        return 1;
-    if (left >= 2 && s[0] >= 0xc2 && s[0] <= 0xdf && (s[1] & 0xc0) == 0x80)
-        return 2;
-    if (left >= 3 && (s[0] & 0xf0) == 0xe0 && (s[1] & 0xc0) == 0x80 && (s[2] & 0xc0) == 0x80) {
-        if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f))
-            return 0;
-        return 3;
-    }
-    if (left >= 4 && s[0] >= 0xf0 && s[0] <= 0xf4 && (s[1] & 0xc0) == 0x80 &&
-        (s[2] & 0xc0) == 0x80 && (s[3] & 0xc0) == 0x80) {
-        if ((s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] > 0x8f))
-            return 0;
-        return 4;
-    }
-    return 0;
-}
 
 /* Passes eight bytes at a time while all are plain: no quote, no backslash,
  * no control, none beyond ASCII. */

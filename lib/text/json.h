@@ -93,7 +93,4 @@ struct digest json_digest_object(struct digest sum, uint64_t members);
 
 const char *json_kind_name(enum json_kind kind);
 
-/* The length of the valid UTF-8 sequence at p, 0 if there is none. */
-size_t utf8_length(const char *p, const char *end);
-
 #endif

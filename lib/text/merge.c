@@ -1,15 +1,22 @@
 #include "text/merge.h"
 
+#include "base/hash.h"
+
 #include <string.h>
 
 /* An object has members; anything else its text. */
 struct merge_node {
     struct span name; /* escapes resolved */
     struct span text; /* p NULL for an object */
-    struct merge_node *members, *next;
+    uint64_t hash;    /* of the name */
+    struct merge_node *next, *prev, *chain;
+    /* of an object */
+    struct merge_node *members, *last;
+    struct merge_node **table; /* chains by hash, once there are many members */
+    size_t count, room;
 };
 
-enum { TIDY_BYTES = 1 << 20 };
+enum { TIDY_BYTES = 1 << 20, FEW = 16 };
 
 void merge_free(struct merge *m)
 {
@@ -25,41 +32,114 @@ static struct merge_node *new_node(struct merge *m, struct span name)
 
     if (!n)
         return NULL;
-    *n = (struct merge_node){.name = arena_span(&m->arena, name)};
+    *n = (struct merge_node){.name = arena_span(&m->arena, name),
+                             .hash = hash_bytes(name.p, name.n).lo};
     return n->name.p ? n : NULL;
 }
 
-static int apply_object(struct merge *m, struct merge_node *target, struct span patch);
+/* --- the members of an object --------------------------------------------- */
 
-/* The member called name; where is the place it hangs from. */
-static struct merge_node *find(struct merge_node *object, struct span name,
-                               struct merge_node ***where)
+static void make_blank(struct merge_node *n, struct span text)
 {
-    for (*where = &object->members; **where; *where = &(**where)->next)
-        if (span_eq((**where)->name, name))
-            return **where;
-    return NULL;
+    n->text = text;
+    n->members = n->last = NULL;
+    n->table = NULL;
+    n->count = n->room = 0;
 }
+
+static struct merge_node **slot(const struct merge_node *object, uint64_t hash)
+{
+    return &object->table[hash & (object->room - 1)];
+}
+
+static struct merge_node *find(const struct merge_node *object, struct span name)
+{
+    struct merge_node *n = object->members;
+
+    if (!object->table) {
+        while (n && !span_eq(n->name, name))
+            n = n->next;
+        return n;
+    }
+    for (n = *slot(object, hash_bytes(name.p, name.n).lo); n && !span_eq(n->name, name);)
+        n = n->chain;
+    return n;
+}
+
+static void put_in_table(struct merge_node *object, struct merge_node *n)
+{
+    struct merge_node **at = slot(object, n->hash);
+
+    n->chain = *at;
+    *at = n;
+}
+
+static int grow_table(struct merge *m, struct merge_node *object)
+{
+    size_t room = object->room ? 4 * object->room : 4 * FEW;
+    struct merge_node **table = arena_alloc(&m->arena, room * sizeof *table);
+
+    if (!table)
+        return -1;
+    memset(table, 0, room * sizeof *table);
+    object->table = table;
+    object->room = room;
+    for (struct merge_node *n = object->members; n; n = n->next)
+        put_in_table(object, n);
+    return 0;
+}
+
+static struct merge_node *append(struct merge *m, struct merge_node *object, struct span name)
+{
+    struct merge_node *n = new_node(m, name);
+
+    if (!n)
+        return NULL;
+    n->prev = object->last;
+    *(object->last ? &object->last->next : &object->members) = n;
+    object->last = n;
+    if (object->table)
+        put_in_table(object, n);
+    if (++object->count > FEW && object->count > object->room && grow_table(m, object))
+        return NULL;
+    return n;
+}
+
+static void drop(struct merge_node *object, struct merge_node *n)
+{
+    *(n->prev ? &n->prev->next : &object->members) = n->next;
+    *(n->next ? &n->next->prev : &object->last) = n->prev;
+    object->count--;
+    if (object->table) {
+        struct merge_node **at = slot(object, n->hash);
+
+        while (*at != n)
+            at = &(*at)->chain;
+        *at = n->chain;
+    }
+}
+
+/* --- patching -------------------------------------------------------------- */
+
+static int apply_object(struct merge *m, struct merge_node *target, struct span patch);
 
 static int set_member(struct merge *m, struct merge_node *object, struct span name,
                       const struct json_value *v)
 {
-    struct merge_node **where, *n = find(object, name, &where);
+    struct merge_node *n = find(object, name);
 
     if (v->kind == JSON_NULL) {
         if (n)
-            *where = n->next;
+            drop(object, n);
         return 0;
     }
     if (!n) {
-        n = *where = new_node(m, name);
+        n = append(m, object, name);
         if (!n)
             return -1;
-        n->text = SPAN("null");
     }
     if (v->kind != JSON_OBJECT) {
-        n->members = NULL;
-        n->text = arena_span(&m->arena, v->raw);
+        make_blank(n, arena_span(&m->arena, v->raw));
         return n->text.p ? 0 : -1;
     }
     n->text = (struct span){NULL, 0};

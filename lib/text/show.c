@@ -1,6 +1,7 @@
 #include "text/show.h"
 
 #include "text/json.h"
+#include "text/utf8.h"
 
 static unsigned code_point(const char *p, size_t n)
 {

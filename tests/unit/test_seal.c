@@ -1,4 +1,4 @@
-#include "text/seal.h"
+#include "text/sealcheck.h"
 
 #include "core/batch.h"
 

@@ -1,0 +1,297 @@
+#!/usr/bin/env bash
+# crash.sh [SEED]: ends the commands with kill -9, at random instants and just
+# before each call that changes a file, and looks at what is left. Whatever the
+# instant: the store is sound; what was acknowledged is in it; nothing is in it
+# that was not sent; a rerun converges to the same digest. It shows what the death
+# of a process does, not what the loss of power does. Prints TAP.
+#
+# CRASH_ROUNDS  kills at random instants (60; 18 with SMALL set)
+# LIFEBOAT_BIN  the commands (build/bin)
+set -uo pipefail
+cd "$(dirname "$0")/.." || exit
+top=$PWD
+bin=${LIFEBOAT_BIN:-$top/build/bin}
+build=${LIFEBOAT_BUILD:-$(dirname "$bin")}
+rounds=${CRASH_ROUNDS:-$([ -n "${SMALL-}" ] && echo 18 || echo 60)}
+seed=${1:-$((($(date +%s) ^ $$) % 32768))}
+RANDOM=$seed
+
+for v in $(compgen -e LIFEBOAT_); do unset "$v"; done
+export PATH=$bin:$PATH LC_ALL=C.UTF-8 LIFEBOAT_ENV=/dev/null LIFEBOAT_WAIT=10
+killat=$build/tools/killat.so
+mkdir -p "$build/tools"
+"${CC:-cc}" -std=c11 -D_GNU_SOURCE -O2 -Wall -Wextra -fPIC -shared -o "$killat" \
+    tests/tools-preload/killat.c -ldl || exit 70
+
+work=$(mktemp -d) || exit 73
+trap 'rm -rf "$work"' EXIT
+cd "$work" || exit
+BATS_TEST_DIRNAME=$top/tests
+# shellcheck source=tests/helper.bash
+source "$top/tests/helper.bash"
+
+tests=0 bad=0
+verdict() { # NAME: of what was done since the last one; findings in "found"
+    tests=$((tests + 1))
+    if [ -s found ]; then
+        bad=$((bad + 1))
+        echo "not ok $tests - $1"
+        sed 's/^/# /' found | head -n 20
+    else
+        echo "ok $tests - $1"
+    fi
+    : >found
+}
+find_fault() { echo "$at: $*" >>found; }
+
+# --- what every scenario is judged by --------------------------------------------
+
+ids() { jq -r .event_id | sort; }
+
+# judge DB SENT ACKNOWLEDGED: the store after a kill. SENT and ACKNOWLEDGED are
+# files with sorted ids.
+judge() {
+    [ -e "$1" ] || {
+        [ ! -s "$3" ] || find_fault "acknowledged, and there is no store"
+        return
+    }
+    [ "$(sqlite3 "$1" 'PRAGMA integrity_check' 2>&1)" = ok ] || find_fault 'integrity_check'
+    sqlite3 "$1" 'SELECT event_id FROM events' 2>sqlite.err | sort >there
+    [ -z "$(comm -23 "$3" there)" ] || find_fault "lost: $(comm -23 "$3" there | head -n 3)"
+    [ -z "$(comm -13 "$2" there)" ] || find_fault "not sent: $(comm -13 "$2" there | head -n 3)"
+}
+
+# same DB DIGEST: after the rerun
+same() {
+    [ "$(evstore-export -d "$1" --digest 2>&1)" = "$2" ] ||
+        find_fault "the rerun gives $(evstore-export -d "$1" --digest 2>&1), wanted $2"
+}
+
+# The log of a store agrees with itself, and no row is left IN_PROGRESS.
+judge_log() {
+    [ -e "$1" ] || return 0
+    evstore-restore -d "$1" --list >log 2>&1 || find_fault "--list: $(cat log)"
+    jq -es 'all(.[]; .status != "IN_PROGRESS" and .events_received ==
+        .events_inserted + .events_already_present + .events_rejected)' log >log.ok 2>&1 ||
+        find_fault "log: $(tail -n 1 log)"
+}
+
+whole_lines() { # of a file that may end in the middle of a line
+    [ ! -s "$1" ] || head -c "$(grep -abo $'\n' "$1" | tail -n 1 | awk -F: '{ print $1 + 1 } END { if (!NR) print 0 }')" "$1"
+}
+
+# --- the scenarios -----------------------------------------------------------------
+# Each is a set of functions: NAME_start prepares the folder, NAME_run is what gets
+# killed (its arguments stand before the command), NAME_judge looks at what is left
+# and runs it again.
+
+fresh() { # from folder base-N
+    rm -f s s-* hub hub-* acks out err pipe*
+    [ $# -eq 0 ] || cp "$1" s
+    : >acks
+}
+
+append_start() { fresh "base-$size"; }
+append_run() { "$@" evstore-append -d s "more-$size" >out 2>err; }
+append_judge() {
+    whole_lines out | ids >acks
+    judge s "sent-$size" acks
+    evstore-append -q -d s "more-$size" 2>err || find_fault "rerun: $(tail -n 1 err)"
+    same s "$(<"digest-$size")"
+}
+
+# Events that happen here: their ids are given, their times are not.
+local_start() { fresh "base-$size"; }
+local_run() { "$@" evstore-append -d s "local-$size" >out 2>err; }
+local_judge() {
+    whole_lines out | ids >acks
+    judge s "sent-$size" acks
+    whole_lines out >acked
+    evstore-append -d s "local-$size" >again 2>err || find_fault "rerun: $(tail -n 1 err)"
+    # What was acknowledged is what is there, to the byte.
+    [ -z "$(grep -vxFf again acked)" ] || find_fault "acknowledged otherwise: $(grep -vxFf again acked | head -n 1)"
+    [ "$(ids <again)" = "$(ids <"local-$size")" ] || find_fault 'the rerun does not have all'
+}
+
+restore_result() { # all that a printed result says is there is there
+    if jq -e '.status == "COMPLETED"' out >/dev/null 2>&1; then ids <"more-$size" >acks; fi
+}
+
+in_place_start() { fresh "base-$size"; }
+in_place_run() { "$@" evstore-restore -d s --session s "more-$size" >out 2>err; }
+in_place_judge() {
+    restore_result
+    judge s "sent-$size" acks
+    judge_log s
+    evstore-restore -q -d s --session s "more-$size" 2>err || find_fault "rerun: $(tail -n 1 err)"
+    judge_log s
+    same s "$(<"digest-$size")"
+    projected
+}
+
+aside_start() { fresh; }
+aside_run() { "$@" evstore-restore -d s --session s "base-$size.jsonl" "more-$size" >out 2>err; }
+aside_judge() {
+    restore_result
+    judge s "sent-$size" acks
+    judge_log s
+    if [ -e s ]; then
+        cmp -s there "sent-$size" || find_fault "built aside, but not whole: $(wc -l <there) events"
+    fi
+    evstore-restore -q -d s --session s "base-$size.jsonl" "more-$size" 2>err ||
+        find_fault "rerun: $(tail -n 1 err)"
+    [ ! -e s-building ] || find_fault 's-building is left'
+    same s "$(<"digest-$size")"
+    projected
+}
+
+# The projections are those of a store that nobody ever killed.
+projected() {
+    { evstore-project -d s --list case && evstore-project -d s --list chart; } >projected 2>err
+    cmp -s projected "projected-$size" || find_fault "projections differ: $(tail -n 1 err)"
+}
+
+project_start() { fresh "full-$size"; }
+project_run() { "$@" evstore-project -d s >out 2>err; }
+project_judge() {
+    judge s "sent-$size" "sent-$size"
+    evstore-project -q -d s >out 2>err || find_fault "rerun: $(tail -n 1 err)"
+    same s "$(<"digest-$size")"
+    projected
+}
+
+ack_start() { fresh "full-$size"; }
+ack_run() { "$@" evstore-ack -d s <"sent-$size" >out 2>err; }
+ack_judge() {
+    judge s "sent-$size" "sent-$size"
+    whole_lines out | ids >acks 2>/dev/null
+    evstore-ack -q -d s <"sent-$size" 2>err || find_fault "rerun: $(tail -n 1 err)"
+    [ -z "$(evstore-export -d s --unsynced 2>&1)" ] || find_fault 'not all are synced'
+    same s "$(<"digest-$size")"
+}
+
+# The receiving side is killed; what its cursor speaks of must be there.
+standby_start() {
+    fresh
+    cp "full-$size" hub
+}
+standby_pipe() {
+    evstore-export -d hub --full --seal --order seq --after "$(evstore-restore -d s --cursor-of hub)" 2>err.hub |
+        "$@" evstore-restore -d s --follow --source hub >out 2>err
+}
+standby_run() {
+    # A small wave for each cursor, as under --follow.
+    evstore-export -d hub --full --seal --order seq >wave
+    {
+        head -n -1 wave | sed -n '1,/x/p' | head -n "$half"
+        evstore-export -d hub --limit "$half" --seal | tail -n 1 | jq -c '{lifeboat_cursor: .lifeboat_end.to}'
+        head -n -1 wave | tail -n +"$((half + 1))"
+        tail -n 1 wave | jq -c '{lifeboat_cursor: .lifeboat_end.to}'
+    } >stream
+    "$@" evstore-restore -d s --follow --source hub <stream >out 2>err
+}
+standby_judge() {
+    local seq=0 cursor
+    if [ -e s ]; then
+        cursor=$(evstore-restore -d s --cursor-of hub 2>&1)
+        if [ "$cursor" != start ]; then
+            seq=${cursor#*:}
+            seq=${seq%%:*}
+        fi
+    fi
+    sqlite3 hub "SELECT event_id FROM events WHERE seq <= ${seq//[!0-9]/}" | sort >acks
+    judge s "sent-$size" acks
+    judge_log_follow
+    standby_pipe || find_fault "rerun: $(tail -n 1 err)"
+    same s "$(<"digest-$size")"
+}
+judge_log_follow() {
+    [ ! -e s ] || evstore-restore -d s --list >log 2>&1 || find_fault "--list: $(cat log)"
+}
+
+# --- material ------------------------------------------------------------------------
+
+material() { # SIZE
+    local size=$1
+    mkevents "$((size / 5 + 1))" base >"base-$size.jsonl"
+    mkevents "$size" more >"more-$size"
+    jq -c 'del(.ts_device, .causation_id)' "more-$size" >"local-$size"
+    evstore-append -q -d "base-$size" "base-$size.jsonl" || return
+    evstore-append -q -d "full-$size" "base-$size.jsonl" "more-$size" || return
+    cat "base-$size.jsonl" "more-$size" | ids >"sent-$size"
+    evstore-export -d "full-$size" --digest >"digest-$size" || return
+    cp "full-$size" projecting
+    evstore-project -q -d projecting || return
+    { evstore-project -d projecting --list case && evstore-project -d projecting --list chart; } >"projected-$size"
+    [ ! -e "base-$size-wal" ] && [ ! -e "full-$size-wal" ]
+}
+
+scenarios='append local in_place aside project ack standby'
+[ -x "$bin/evstore-ack" ] || scenarios=${scenarios/ack /}
+
+# --- at random instants -------------------------------------------------------------
+
+# How long a run takes that nobody kills, in microseconds.
+took() {
+    local begun=${EPOCHREALTIME/./}
+    "$@"
+    echo $((${EPOCHREALTIME/./} - begun))
+}
+
+at_random() { # SCENARIO ROUNDS
+    local name=$1 whole killed=0 i us
+    "${name}_start"
+    at="$name, not killed"
+    whole=$(took "${name}_run")
+    "${name}_judge"
+    for ((i = 0; i < $2; i++)); do
+        us=$(((RANDOM * 32768 + RANDOM) % (whole + whole / 10) + 1))
+        at="$name, killed after $us us"
+        "${name}_start"
+        "${name}_run" timeout -s KILL "$(printf '%d.%06d' $((us / 1000000)) $((us % 1000000)))" 2>/dev/null
+        [ $? -ne 137 ] || killed=$((killed + 1))
+        "${name}_judge"
+    done
+    verdict "$name: $killed kills at random instants in $2 rounds"
+}
+
+# --- before each call that changes a file --------------------------------------------
+
+at_each_call() { # SCENARIO [ENVIRONMENT]
+    local name=$1 n=0 status=137
+    while [ "$status" -eq 137 ]; do
+        n=$((n + 1))
+        at="$name, killed before change $n"
+        "${name}_start"
+        "${name}_run" env "${@:2}" KILLAT="$n" LD_PRELOAD="$killat" 2>/dev/null
+        status=$?
+        if [ "$n" -gt 2000 ]; then
+            find_fault 'it never survives'
+            break
+        fi
+        "${name}_judge"
+    done
+    [ "$status" -eq 0 ] || find_fault "status $status, and nobody killed it: $(tail -n 1 err)"
+    [ "$n" -gt 3 ] || find_fault "only $n changes seen: is the shim at work?"
+    verdict "$name: killed before each of its $((n - 1)) changes of a file${2:+, in a hurry}"
+}
+
+: >found
+echo "# seed $seed (tests/crash.sh $seed), $rounds kills at random"
+at=material
+size=2000 half=1000
+material 2000 && material 8 && material 150 || {
+    echo 'not ok 1 - material'
+    exit 1
+}
+# shellcheck disable=SC2086
+set -- $scenarios
+each=$(((rounds + $# - 1) / $#))
+for name; do at_random "$name" "$each"; done
+size=8 half=4
+for name; do at_each_call "$name"; done
+# Transactions as small as the limits of time can make them.
+size=150 half=100
+at_each_call standby KILLAT_HURRY=1
+echo "1..$tests"
+[ "$bad" -eq 0 ]
