@@ -68,12 +68,6 @@ static void roll_back(void)
     store_close(&store);
 }
 
-static void or_die(int rc, const struct err *e)
-{
-    if (rc < 0)
-        cli_die(e);
-}
-
 /* --- a line ------------------------------------------------------------- */
 
 static struct span text_of(const struct json_value *v)
@@ -298,7 +292,7 @@ int main(int argc, char **argv)
     cli_on_exit(roll_back);
     progress_start(&progress, "events", 0);
     for (char **o = optind < argc ? argv + optind : standard_input; *o && !stop_signal(); o++)
-        or_die(mark_file(*o, &e), &e);
+        cli_check(mark_file(*o, &e), &e);
     progress_end(&progress);
     cli_say("%llu received: %llu marked, %llu rejected", (unsigned long long)received,
             (unsigned long long)marked, (unsigned long long)rejects.count);

@@ -102,12 +102,6 @@ static void close_store(void)
     store_close(&store);
 }
 
-static void or_die(int rc, const struct err *e)
-{
-    if (rc < 0)
-        cli_die(e);
-}
-
 static void take_entity(char *arg)
 {
     char *slash = strchr(arg, '/');
@@ -229,7 +223,7 @@ static struct printed print_all(struct progress *progress)
     struct event ev;
     int rc;
 
-    or_die(query_open(&query, &store, &e), &e);
+    cli_check(query_open(&query, &store, &e), &e);
     while ((rc = query_next(&query, &ev, &e)) == 1 && !stop_signal()) {
         print_event(&ev, &p);
         p.count++;
@@ -238,7 +232,7 @@ static struct printed print_all(struct progress *progress)
         if (p.count % 1024 == 0)
             progress_step(progress, p.count, 0);
     }
-    or_die(rc, &e);
+    cli_check(rc, &e);
     stmt_reset(&query.stmt);
     return p;
 }
@@ -251,12 +245,12 @@ static int64_t seen_up_to(const struct printed *p, bool *more)
     int rc;
 
     *more = false;
-    or_die(query_newest(&store, &newest, &e), &e);
+    cli_check(query_newest(&store, &newest, &e), &e);
     if (query.limit >= 0 && p->count == (uint64_t)query.limit) {
         int64_t last = p->count ? p->newest : query.after;
 
         rc = query_more(&query, &store, last, &e);
-        or_die(rc, &e);
+        cli_check(rc, &e);
         *more = rc == 1;
         return *more ? last : newest;
     }
@@ -267,7 +261,7 @@ static void cursor_at(int64_t seq, char out[CURSOR_TEXT])
 {
     struct err e = ERR_NONE;
 
-    or_die(cursor_make(&store, seq, out, &e), &e);
+    cli_check(cursor_make(&store, seq, out, &e), &e);
 }
 
 /* --- forms -------------------------------------------------------------- */
@@ -324,7 +318,7 @@ static void export_document(struct progress *progress)
     struct printed p;
     bool more;
 
-    or_die(uuid7_new(id, &e), &e);
+    cli_check(uuid7_new(id, &e), &e);
     if (buf_printf(&head, "{\"export_id\":\"%s\",\"exported_at\":%lld,\"site_id\":", id,
                    (long long)clock_now_ms()) ||
         json_quote(span_of(cli.site), &head) || buf_adds(&head, ",\"device_id\":") ||
@@ -351,12 +345,12 @@ static void export_digest(void)
     char text[80];
     int rc;
 
-    or_die(query_open(&query, &store, &e), &e);
+    cli_check(query_open(&query, &store, &e), &e);
     while ((rc = query_next(&query, &ev, &e)) == 1) {
         events_digest_add(&sum, ev.text[EVENT_ID], ev.digest);
         count++;
     }
-    or_die(rc, &e);
+    cli_check(rc, &e);
     events_digest_text(count, sum, text);
     cli_putf("%s\n", text);
 }
@@ -373,7 +367,7 @@ static void export_conflicts(void)
 
     if (seal)
         hash_output(&hash);
-    or_die(stmt_ready(&all, &store.db, &e), &e);
+    cli_check(stmt_ready(&all, &store.db, &e), &e);
     while ((rc = stmt_step(&all, &e)) == 1) {
         struct span line = stmt_span(&all, 0);
 
@@ -381,11 +375,11 @@ static void export_conflicts(void)
         cli_put("\n", 1);
         count++;
     }
-    or_die(rc, &e);
+    cli_check(rc, &e);
     stmt_free(&all);
     if (!seal)
         return;
-    or_die(query_newest(&store, &newest, &e), &e);
+    cli_check(query_newest(&store, &newest, &e), &e);
     cursor_at(newest, to);
     put_seal(count, &hash, to);
 }
@@ -462,16 +456,16 @@ static void follow_store(void)
     int rc = 1;
 
     query.limit = WAVE;
-    or_die(watch_open(&w, &store, &e), &e);
+    cli_check(watch_open(&w, &store, &e), &e);
     cursor_at(query.after, cursor);
     while (rc > 0 && !stop_signal()) {
         while ((rc = follow_wave(&lines, cursor, &e)) == 1 && !stop_signal())
             ;
-        or_die(rc, &e);
+        cli_check(rc, &e);
         rc = watch_wait(&w, STDOUT_FILENO, &e);
         if (rc < 0 && errno == EPIPE)
             cli_reader_left();
-        or_die(rc, &e);
+        cli_check(rc, &e);
     }
     watch_close(&w);
     buf_free(&lines);
@@ -487,12 +481,12 @@ int main(int argc, char **argv)
     cli_store(&store, STORE_READ, false);
     cli_on_exit(close_store);
     if (after)
-        or_die(cursor_resolve(&store, after, &query.after, &e), &e);
+        cli_check(cursor_resolve(&store, after, &query.after, &e), &e);
     progress_start(&progress, "events", 0);
     if (follow) {
         follow_store();
     } else {
-        or_die(store_snapshot(&store, &e), &e);
+        cli_check(store_snapshot(&store, &e), &e);
         if (conflicts)
             export_conflicts();
         else if (digest_only)

@@ -64,12 +64,6 @@ static void close_store(void)
     store_close(&store);
 }
 
-static void or_die(int64_t rc, const struct err *e)
-{
-    if (rc < 0)
-        cli_die(e);
-}
-
 static void set_mode(int c, char *arg)
 {
     if (mode != OPT_CATCH_UP && mode != c)
@@ -118,7 +112,7 @@ static int fold_types(char **types, bool rebuild)
     int status = 0;
 
     do {
-        or_die(projection_catch_up(&store, &paths, *types, rebuild, &r, &e), &e);
+        cli_check(projection_catch_up(&store, &paths, *types, rebuild, &r, &e), &e);
         status |= tell(&r);
     } while (*types && *++types);
     return status;
@@ -162,7 +156,7 @@ static int64_t read_rows(const char *type, const char *id, int which)
     stale = r.failures > 0;
     projection_report_free(&r);
     if (written) {
-        or_die(projection_read(&store, type, id, which, print_row, &l, &e), &e);
+        cli_check(projection_read(&store, type, id, which, print_row, &l, &e), &e);
     } else {
         cli_warn("%s; answering from memory", e.msg);
         if (projection_fold(&store, &paths, type, id, -1, print_row, &l, &e))
@@ -189,7 +183,7 @@ static int show_status(void)
     struct err e = ERR_NONE;
     struct buf out = {0};
 
-    or_die(projection_status(&store, &out, &e), &e);
+    cli_check(projection_status(&store, &out, &e), &e);
     cli_put(out.data, out.len);
     buf_free(&out);
     return 0;

@@ -122,12 +122,6 @@ static void close_store(void)
     store_is_open = false;
 }
 
-static void or_die(int rc, const struct err *e)
-{
-    if (rc < 0)
-        cli_die(e);
-}
-
 /* --- options ------------------------------------------------------------ */
 
 static void set_session(const char *id)
@@ -220,7 +214,7 @@ static int show_log(void)
     cli_store(&store, STORE_READ, false);
     store_is_open = true;
     rows = restore_show(&store, status_of, &out, &e);
-    or_die(rows, &e);
+    cli_check(rows, &e);
     cli_put(out.data, out.len);
     buf_free(&out);
     if (status_of && !rows) {
@@ -232,15 +226,15 @@ static int show_log(void)
 
 static int show_cursor(void)
 {
+    struct store_settings set = cli_store_settings(false);
     struct err e = ERR_NONE;
-    struct stat st;
     char text[64] = "start";
 
-    if (!stat(cli.db, &st)) {
-        cli_store(&store, STORE_READ, false);
-        store_is_open = true;
-        or_die(source_cursor(&store, cursor_of, text, &e), &e);
-    }
+    store_is_open = !store_open(&store, cli.db, STORE_READ, &set, &e);
+    if (store_is_open)
+        cli_check(source_cursor(&store, cursor_of, text, &e), &e);
+    else if (e.status != EX_NOINPUT) /* no store, or one whose maker was killed: start */
+        cli_die(&e);
     cli_putf("%s\n", text);
     return 0;
 }
@@ -666,14 +660,14 @@ static int restore(char **operands, int n)
     struct err e = ERR_NONE;
     int lock, status;
 
-    or_die(restore_lock(cli.db, "restore", &lock, &e), &e);
+    cli_check(restore_lock(cli.db, "restore", &lock, &e), &e);
     if (open_inputs(operands, n, &e)) {
         if (stop_signal())
             cli_die(&e);
         give_up(&e);
     }
     if (!run.session[0])
-        or_die(uuid7_new(run.session, &e), &e);
+        cli_check(uuid7_new(run.session, &e), &e);
     if (open_store(&e) || prepare_intake(&e))
         cli_die(&e);
     if (transact(restore_begin, &e))
@@ -699,11 +693,11 @@ static int receive(void)
     int lock, status;
 
     snprintf(suffix, sizeof suffix, "source-%s", source);
-    or_die(restore_lock(cli.db, suffix, &lock, &e), &e);
+    cli_check(restore_lock(cli.db, suffix, &lock, &e), &e);
     run.kind = "follow";
     run.source_device = source;
     if (!run.session[0])
-        or_die(uuid7_new(run.session, &e), &e);
+        cli_check(uuid7_new(run.session, &e), &e);
     cli_store(&store, STORE_CREATE, false);
     store_is_open = true;
     if (prepare_intake(&e) || transact(restore_begin, &e))

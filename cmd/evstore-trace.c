@@ -49,12 +49,6 @@ static void close_store(void)
     store_close(&store);
 }
 
-static void or_die(int rc, const struct err *e)
-{
-    if (rc < 0)
-        cli_die(e);
-}
-
 /* --- one line ----------------------------------------------------------- */
 
 static struct buf line;
@@ -257,10 +251,10 @@ int main(int argc, char **argv)
     utf8 = dot || !strcmp(nl_langinfo(CODESET), "UTF-8");
     cli_store(&store, STORE_READ, false);
     cli_on_exit(close_store);
-    or_die(store_snapshot(&store, &e), &e);
+    cli_check(store_snapshot(&store, &e), &e);
     found = event ? trace_event(&trace, &store, span_of(event), &e)
                   : trace_correlation(&trace, &store, span_of(correlation), &e);
-    or_die(found, &e);
+    cli_check(found, &e);
     if (!found)
         cli_warn(event ? "event %s: not in this store" : "correlation %s: no event has it",
                  event ? event : correlation);

@@ -61,12 +61,6 @@ static void close_store(void)
     store_close(&store);
 }
 
-static void or_die(int rc, const struct err *e)
-{
-    if (rc < 0)
-        cli_die(e);
-}
-
 /* An operand that must be a reading; otherwise the program ends. */
 static struct hlc reading(const char *operand, int status)
 {
@@ -151,9 +145,9 @@ static void tick(struct tick *t)
     struct err e = ERR_NONE;
 
     cli_store(&store, STORE_CREATE, false);
-    or_die(store_begin(&store, &e), &e);
-    or_die(move_clock(t, &e), &e);
-    or_die(store_commit(&store, &e), &e);
+    cli_check(store_begin(&store, &e), &e);
+    cli_check(move_clock(t, &e), &e);
+    cli_check(store_commit(&store, &e), &e);
     print_reading(t->clock);
 }
 
@@ -185,7 +179,7 @@ static int run_now(char **operands)
 
     (void)operands;
     cli_store(&store, STORE_READ, false);
-    or_die(read_clock(&clock, &e), &e);
+    cli_check(read_clock(&clock, &e), &e);
     print_reading(clock);
     return 0;
 }

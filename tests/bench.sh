@@ -52,7 +52,7 @@ section() { printf '| **%s** | | | | |\n' "$1" >>table; }
 base() { measure "$1" "$2" "$3" && floor="$wall $cpu" &&
     printf '| %s | %s | %s | 1 | 1 |\n' "$1" "$wall" "$cpu" >>table; }
 
-genevents "$events" 1 >events.jsonl
+benchevents "$events" >events.jsonl
 evstore-append -q -d full.db events.jsonl
 evstore-export -d full.db --full --seal >sealed.jsonl
 blank='rm -f run.db run.db-*'

@@ -23,7 +23,8 @@ mkdir -p "$build/tools"
 "${CC:-cc}" -std=c11 -D_GNU_SOURCE -O2 -Wall -Wextra -fPIC -shared -o "$killat" \
     tests/tools-preload/killat.c -ldl || exit 70
 
-work=$(mktemp -d) || exit 73
+# Memory will do: what is never synced is lost with the power, not with a process.
+work=$(mktemp -d -p /dev/shm 2>/dev/null) || work=$(mktemp -d) || exit 73
 trap 'rm -rf "$work"' EXIT
 cd "$work" || exit
 BATS_TEST_DIRNAME=$top/tests
@@ -46,17 +47,21 @@ find_fault() { echo "$at: $*" >>found; }
 
 # --- what every scenario is judged by --------------------------------------------
 
-ids() { jq -r .event_id | sort; }
+# Of events in canonical form, and of the material; jq would take most of the time.
+ids() { grep -o '"event_id":"[^"]*"' | cut -d '"' -f 4 | sort; }
 
 # judge DB SENT ACKNOWLEDGED: the store after a kill. SENT and ACKNOWLEDGED are
 # files with sorted ids.
 judge() {
-    [ -e "$1" ] || {
+    [ -s "$1" ] || {
         [ ! -s "$3" ] || find_fault "acknowledged, and there is no store"
+        : >there
         return
     }
-    [ "$(sqlite3 "$1" 'PRAGMA integrity_check' 2>&1)" = ok ] || find_fault 'integrity_check'
-    sqlite3 "$1" 'SELECT event_id FROM events' 2>sqlite.err | sort >there
+    sqlite3 "$1" 'PRAGMA integrity_check; SELECT event_id FROM events' >sound 2>&1
+    read -r first <sound
+    [ "$first" = ok ] || find_fault "integrity_check: $(head -n 2 sound)"
+    tail -n +2 sound | sort >there
     [ -z "$(comm -23 "$3" there)" ] || find_fault "lost: $(comm -23 "$3" there | head -n 3)"
     [ -z "$(comm -13 "$2" there)" ] || find_fault "not sent: $(comm -13 "$2" there | head -n 3)"
 }
@@ -67,17 +72,19 @@ same() {
         find_fault "the rerun gives $(evstore-export -d "$1" --digest 2>&1), wanted $2"
 }
 
-# The log of a store agrees with itself, and no row is left IN_PROGRESS.
+# The log of a store agrees with itself, and no row reads IN_PROGRESS.
 judge_log() {
     [ -e "$1" ] || return 0
-    evstore-restore -d "$1" --list >log 2>&1 || find_fault "--list: $(cat log)"
-    jq -es 'all(.[]; .status != "IN_PROGRESS" and .events_received ==
-        .events_inserted + .events_already_present + .events_rejected)' log >log.ok 2>&1 ||
-        find_fault "log: $(tail -n 1 log)"
+    evstore-restore -d "$1" --list >log 2>&1 || find_fault "--list: $(<log)"
+    ! grep -F '"kind":"restore"' log | grep -qF '"status":"IN_PROGRESS"' || find_fault "log: $(<log)"
+    sqlite3 "$1" 'SELECT * FROM restore_log WHERE events_received <>
+        events_inserted + events_already_present + events_rejected' >odd 2>&1
+    [ ! -s odd ] || find_fault "log: $(<odd)"
 }
 
-whole_lines() { # of a file that may end in the middle of a line
-    [ ! -s "$1" ] || head -c "$(grep -abo $'\n' "$1" | tail -n 1 | awk -F: '{ print $1 + 1 } END { if (!NR) print 0 }')" "$1"
+# What of a file is whole lines.
+whole_lines() { # FILE
+    if [ -n "$(tail -c 1 "$1")" ]; then head -n -1 "$1"; else cat "$1"; fi
 }
 
 # --- the scenarios -----------------------------------------------------------------
@@ -114,7 +121,7 @@ local_judge() {
 }
 
 restore_result() { # all that a printed result says is there is there
-    if jq -e '.status == "COMPLETED"' out >/dev/null 2>&1; then ids <"more-$size" >acks; fi
+    if grep -qF '"status":"COMPLETED"' out; then ids <"more-$size" >acks; fi
 }
 
 in_place_start() { fresh "base-$size"; }
@@ -176,19 +183,11 @@ standby_start() {
     cp "full-$size" hub
 }
 standby_pipe() {
-    evstore-export -d hub --full --seal --order seq --after "$(evstore-restore -d s --cursor-of hub)" 2>err.hub |
-        "$@" evstore-restore -d s --follow --source hub >out 2>err
+    evstore-export -d hub --full --seal --order seq --after "$(evstore-restore -d s --cursor-of hub)" |
+        evstore-restore -q -d s --follow --source hub 2>err
 }
 standby_run() {
-    # A small wave for each cursor, as under --follow.
-    evstore-export -d hub --full --seal --order seq >wave
-    {
-        head -n -1 wave | sed -n '1,/x/p' | head -n "$half"
-        evstore-export -d hub --limit "$half" --seal | tail -n 1 | jq -c '{lifeboat_cursor: .lifeboat_end.to}'
-        head -n -1 wave | tail -n +"$((half + 1))"
-        tail -n 1 wave | jq -c '{lifeboat_cursor: .lifeboat_end.to}'
-    } >stream
-    "$@" evstore-restore -d s --follow --source hub <stream >out 2>err
+    "$@" evstore-restore -d s --follow --source hub <"stream-$size" >out 2>err
 }
 standby_judge() {
     local seq=0 cursor
@@ -201,15 +200,18 @@ standby_judge() {
     fi
     sqlite3 hub "SELECT event_id FROM events WHERE seq <= ${seq//[!0-9]/}" | sort >acks
     judge s "sent-$size" acks
-    judge_log_follow
+    [ ! -s acks ] || judge_log s
     standby_pipe || find_fault "rerun: $(tail -n 1 err)"
     same s "$(<"digest-$size")"
 }
-judge_log_follow() {
-    [ ! -e s ] || evstore-restore -d s --list >log 2>&1 || find_fault "--list: $(cat log)"
-}
-
 # --- material ------------------------------------------------------------------------
+
+# All events in two waves, a cursor behind each, as under --follow.
+stream() { # SIZE
+    local n=$(($1 / 2)) cursor='s/.*"to":"\([^"]*\)".*/{"lifeboat_cursor":"\1"}/'
+    evstore-export -d "full-$1" --full --limit "$n" --seal | sed "\$$cursor"
+    evstore-export -d "full-$1" --full --order seq --seal | tail -n +$((n + 1)) | sed "\$$cursor"
+}
 
 material() { # SIZE
     local size=$1
@@ -220,6 +222,7 @@ material() { # SIZE
     evstore-append -q -d "full-$size" "base-$size.jsonl" "more-$size" || return
     cat "base-$size.jsonl" "more-$size" | ids >"sent-$size"
     evstore-export -d "full-$size" --digest >"digest-$size" || return
+    stream "$size" >"stream-$size"
     cp "full-$size" projecting
     evstore-project -q -d projecting || return
     { evstore-project -d projecting --list case && evstore-project -d projecting --list chart; } >"projected-$size"
@@ -248,7 +251,7 @@ at_random() { # SCENARIO ROUNDS
         us=$(((RANDOM * 32768 + RANDOM) % (whole + whole / 10) + 1))
         at="$name, killed after $us us"
         "${name}_start"
-        "${name}_run" timeout -s KILL "$(printf '%d.%06d' $((us / 1000000)) $((us % 1000000)))" 2>/dev/null
+        "${name}_run" timeout --foreground -s KILL "$(printf '%d.%06d' $((us / 1000000)) $((us % 1000000)))" 2>/dev/null
         [ $? -ne 137 ] || killed=$((killed + 1))
         "${name}_judge"
     done
@@ -279,7 +282,7 @@ at_each_call() { # SCENARIO [ENVIRONMENT]
 : >found
 echo "# seed $seed (tests/crash.sh $seed), $rounds kills at random"
 at=material
-size=2000 half=1000
+size=2000
 material 2000 && material 8 && material 150 || {
     echo 'not ok 1 - material'
     exit 1
@@ -288,10 +291,10 @@ material 2000 && material 8 && material 150 || {
 set -- $scenarios
 each=$(((rounds + $# - 1) / $#))
 for name; do at_random "$name" "$each"; done
-size=8 half=4
-for name; do at_each_call "$name"; done
+size=8
+for name; do [ "$name" = standby ] || at_each_call "$name"; done
 # Transactions as small as the limits of time can make them.
-size=150 half=100
+size=150
 at_each_call standby KILLAT_HURRY=1
 echo "1..$tests"
 [ "$bad" -eq 0 ]

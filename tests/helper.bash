@@ -13,7 +13,9 @@
 # assert_line TEXT        a whole line of $out      assert_out TEXT   all of it
 # wait_until SECONDS CMD...   until CMD succeeds; fails when it never does
 # background NAME CMD...  pid in $pid, output in $BATS_TEST_TMPDIR/NAME.out, .err;
-#                         "wait $pid", never a bare wait: bats has children too
+#                         "wait $pid", never a bare wait: bats has children too;
+#                         a FIFO it opens itself (sh -c 'exec CMD <fifo'), else
+#                         the test waits for the other end before it has begun
 # mkevents N [TAG]        N event lines, always the same for the same arguments
 #
 # A file with a line "# valgrind: REGEX" has its tests so named run under

@@ -34,9 +34,19 @@ sums_hold() {
         and .conflicts <= .events_rejected)' "$1" >.sums || show_run "the sums do not hold in $1"
 }
 
+# is FILTER: true of the JSON on stdin. Not jq -e, to which nothing is as good.
+is() {
+    local json
+    json=$(cat)
+    [ "$(jq "$1" <<<"$json")" = true ] || {
+        printf 'wanted: %s\nin: %s\n' "$1" "$json" >&2
+        return 1
+    }
+}
+
 # has FILTER: true of the result of the last run.
 has() {
-    jq -e "$1" "$OUT" >/dev/null || show_run "wanted in the result: $1"
+    is "$1" <"$OUT" || show_run 'in this run'
 }
 
 assert_err() {
@@ -45,11 +55,7 @@ assert_err() {
 
 # row SESSION FILTER: true of the session's row in the log.
 row() {
-    evstore-restore --status "$1" >.row
-    jq -e "$2" .row >/dev/null || {
-        printf 'wanted: %s\nin the row: %s\n' "$2" "$(cat .row)" >&2
-        return 1
-    }
+    evstore-restore --status "$1" | is "$2"
 }
 
 row_is() {
@@ -868,7 +874,7 @@ lease_test() { # SQL: what is set makes the lease end
         ended "$pid"
         exec {feed_fd}>&-
         [ "$status" -eq $((128 + $(kill -l "$signal"))) ]
-        jq -e '.status == "INTERRUPTED" and .events_received == 25' "r$signal.out"
+        is '.status == "INTERRUPTED" and .events_received == 25' <"r$signal.out"
         grep -q '25 received: .* INTERRUPTED$' "r$signal.err"
         row "$signal" '.status == "INTERRUPTED" and .events_received == 25 and .completed_at != null'
     done
@@ -928,7 +934,7 @@ leftover_test() { # SUFFIX
     grep -qF "$LIFEBOAT_DB-wal: left behind by a store that is gone" r.err
     [ ! -e "$LIFEBOAT_DB" ]
     [ ! -e "$LIFEBOAT_DB-building" ]
-    jq -e '.status == "FAILED" and .events_inserted == 0 and .digest == ""' r.out
+    is '.status == "FAILED" and .events_inserted == 0 and .digest == ""' <r.out
 }
 
 @test "another store that appears while one is built aside stays, 76" {
@@ -941,7 +947,7 @@ leftover_test() { # SUFFIX
     grep -qxF "evstore-restore: $LIFEBOAT_DB: another store appeared here meanwhile" r.err
     [ ! -e "$LIFEBOAT_DB-building" ]
     # It says what is so: nothing was stored, and in which store it says so.
-    jq -e '.status == "FAILED" and .events_inserted == 0 and .events_received == 0' r.out
+    is '.status == "FAILED" and .events_inserted == 0 and .events_received == 0' <r.out
     [ "$(jq -r .digest r.out)" = "$(digest)" ]
     row s '.status == "FAILED" and .events_received == 0'
     has_events 3
@@ -993,7 +999,7 @@ leftover_test() { # SUFFIX
     ended "$restorer"
     [ "$status" -eq 143 ]
     [ ! -e "$LIFEBOAT_DB-building" ]
-    jq -e '.status == "INTERRUPTED"' r.out
+    is '.status == "INTERRUPTED"' <r.out
     row_is s INTERRUPTED
     whole
     restore --session s ev

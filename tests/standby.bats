@@ -23,6 +23,9 @@ has_events() { [ -e "$1" ] && [ "$(count "$1")" -eq "$2" ]; }
 digest() { evstore-export -d "$1" --digest; }
 equal() { [ "$(digest "$hub")" = "$(digest "$standby")" ]; }
 
+# is FILTER: true of the JSON on stdin. Not jq -e, to which nothing is as good.
+is() { [ "$(jq "$1")" = true ]; }
+
 # The two sides of the pipe; $tx and $rx are their pids.
 send() { exec evstore-export -d "$hub" --follow --full --after "$1" >pipe; }
 receive() { exec evstore-restore -q -d "$standby" --follow --source hub <pipe; }
@@ -76,8 +79,8 @@ covered() {
     [ "$status" -eq 0 ]
     [ ! -s "$BATS_TEST_TMPDIR/rx.err" ]
     evstore-restore -d "$standby" --list >log
-    jq -e '.kind == "follow" and .source_device_id == "hub" and .status == "COMPLETED"
-        and .events_received == 23 and .events_inserted == 23' log
+    is '.kind == "follow" and .source_device_id == "hub" and .status == "COMPLETED"
+        and .events_received == 23 and .events_inserted == 23' <log
     [ "$(sqlite3 "$standby" 'SELECT name, events FROM sources')" = 'hub|23' ]
 }
 
@@ -95,7 +98,7 @@ covered() {
     wait_until 10 equal
     kill -TERM "$tx"
     ended "$rx"
-    evstore-restore -d "$standby" --list | tail -n 1 | jq -e '.events_received == 5 and .events_inserted == 5'
+    evstore-restore -d "$standby" --list | tail -n 1 | is '.events_received == 5 and .events_inserted == 5'
     [ "$(cursor | cut -d : -f 2)" -eq 25 ]
 }
 
@@ -137,7 +140,7 @@ covered() {
     cmp <(evstore-export -d "$hub") <(evstore-export -d "$standby")
     [ "$(sqlite3 "$standby" 'PRAGMA integrity_check')" = ok ]
     # Nothing was refused on the way: a cut line is not a bad one.
-    evstore-restore -d "$standby" --list | jq -es 'all(.[]; .events_rejected == 0
+    evstore-restore -d "$standby" --list | jq -s . | is 'all(.[]; .events_rejected == 0
         and .events_received == .events_inserted + .events_already_present)'
 }
 
@@ -150,7 +153,7 @@ covered() {
     [ "$errout" = 'evstore-restore: standard input: the stream was cut within a line; go on from --cursor-of' ]
     has_events "$standby" 2
     evstore-restore -d "$standby" --status s |
-        jq -e '.events_received == 2 and .events_inserted == 2 and .events_rejected == 0'
+        is '.events_received == 2 and .events_inserted == 2 and .events_rejected == 0'
     [ "$(cursor)" = start ]
 }
 
@@ -182,7 +185,7 @@ covered() {
     kill -TERM "$tx"
     ended "$rx"
     [ "$status" -eq 1 ]
-    evstore-restore -d "$standby" --list | tail -n 1 | jq -e '.status == "PARTIAL"
+    evstore-restore -d "$standby" --list | tail -n 1 | is '.status == "PARTIAL"
         and .events_received == 3 and .events_inserted == 2 and .conflicts == 1 and .events_rejected == 1'
     [ "$(cursor | cut -d : -f 2)" -eq 3 ]
     [ "$(evstore-export -d "$standby" --conflicts | wc -l)" -eq 1 ]

@@ -90,6 +90,12 @@ void cli_die(const struct err *e)
     leave(number && e->status == EX_TEMPFAIL ? 128 + number : e->status);
 }
 
+void cli_check(int64_t rc, const struct err *e)
+{
+    if (rc < 0)
+        cli_die(e);
+}
+
 /* --- stdout ------------------------------------------------------------- */
 
 static _Noreturn void stdout_failed(void)
@@ -235,12 +241,6 @@ void cli_option(int c, const char *arg)
 
 /* --- starting ----------------------------------------------------------- */
 
-static void or_die(int rc, const struct err *e)
-{
-    if (rc)
-        cli_die(e);
-}
-
 /* A closed standard descriptor must not become the number of the store or its
  * gate: it is opened the wrong way round, so that using it fails. */
 static void keep_standard_descriptors(void)
@@ -279,7 +279,7 @@ void cli_start(const char *argv0, const char *usage)
     usage_text = usage;
     keep_standard_descriptors();
     stop_catch();
-    or_die(settings_load(&e), &e);
+    cli_check(settings_load(&e), &e);
     v = settings_get("DB");
     cli.db = v ? v : "/var/lib/lifeboat/lifeboat.db";
     cli.site = checked_name("SITE", "main");

@@ -46,6 +46,8 @@ enum { OPT_PROGRESS = 1000, OPT_MAX_LINE, OPT_FIRST };
 
 _Noreturn void cli_usage_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 _Noreturn void cli_die(const struct err *e);
+/* Dies if rc, the result of what may have filled e, is negative. */
+void cli_check(int64_t rc, const struct err *e);
 void cli_warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* A summary line: silent under -q. */
 void cli_say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

@@ -43,6 +43,22 @@ static const char *name(char room[static 256], const char *kind, struct span id)
 
 /* --- SQLite's own checks ------------------------------------------------ */
 
+/* An answer of several lines, perhaps with a heading, is several problems. */
+static void tell_lines(struct run *r, struct span text)
+{
+    static const char heading[] = "*** in database";
+
+    while (text.n) {
+        const char *lf = memchr(text.p, '\n', text.n);
+        size_t n = lf ? (size_t)(lf - text.p) : text.n, passed = lf ? n + 1 : n;
+        bool heads = n >= sizeof heading - 1 && !memcmp(text.p, heading, sizeof heading - 1);
+
+        if (n && !heads && !span_eq(text, SPAN("ok")))
+            problem(r, "database", "%.*s", (int)n, text.p);
+        text = (struct span){text.p + passed, text.n - passed};
+    }
+}
+
 static int check_pragma(struct run *r, const char *sql, struct err *e)
 {
     struct stmt s = {.sql = sql};
@@ -50,12 +66,8 @@ static int check_pragma(struct run *r, const char *sql, struct err *e)
 
     if (stmt_ready(&s, &r->st->db, e))
         return -1;
-    while ((rc = stmt_step(&s, e)) == 1) {
-        struct span text = stmt_span(&s, 0);
-
-        if (!span_eq(text, SPAN("ok")))
-            problem(r, "database", "%.*s", (int)text.n, text.p ? text.p : "");
-    }
+    while ((rc = stmt_step(&s, e)) == 1)
+        tell_lines(r, stmt_span(&s, 0));
     stmt_free(&s);
     return rc;
 }

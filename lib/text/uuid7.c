@@ -92,32 +92,6 @@ void uuid7_format(const uint8_t id[static 16], char out[static 37])
     out[36] = '\0';
 }
 
-static int nibble(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
-}
-
-int uuid7_parse(struct span s, uint8_t out[static 16])
-{
-    if (s.n != 36 || s.p[8] != '-' || s.p[13] != '-' || s.p[18] != '-' || s.p[23] != '-')
-        return -1;
-    for (int i = 0; i < 16; i++) {
-        int high = nibble(s.p[digit_at[i]]);
-        int low = nibble(s.p[digit_at[i] + 1]);
-
-        if (high < 0 || low < 0)
-            return -1;
-        out[i] = (uint8_t)(high << 4 | low);
-    }
-    return 0;
-}
-
 int uuid7_check(const uint8_t id[static 16])
 {
     return id[6] >> 4 == 7 && id[8] >> 6 == 2 ? 0 : -1;

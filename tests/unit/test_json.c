@@ -1,8 +1,7 @@
 #include "text/json.h"
+#include "text/utf8.h"
 
 #include "tap.h"
-
-#include <stdlib.h>
 
 /* --- what is a JSON text and what is not -------------------------------- */
 
