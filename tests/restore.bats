@@ -2,7 +2,7 @@
 # evstore-restore: what survived, into a store, any number of times, in any order.
 # RESTORE_DOCUMENT_GB=1 makes the large document 1 GB instead of 60 MB.
 # valgrind: WK-0|members in any order|own counters|conflict is kept|within 10 minutes
-
+# shellcheck disable=SC2002,SC2030,SC2031 # pipes are wanted; each test is its own shell
 load helper
 
 setup() {
@@ -264,9 +264,9 @@ whole() {
 
 @test "a part cut off in the middle gives its whole lines, and is PARTIAL" {
     mkevents 10 >ev
-    head -c -20 ev >cut
-    restore cut
-    assert_status 1 'cut:10: byte '
+    head -c -20 ev >piece
+    restore piece
+    assert_status 1 'piece:10: byte '
     has '.status == "PARTIAL" and .events_inserted == 9 and .events_rejected == 1'
     restore ev
     assert_status 0
@@ -395,7 +395,6 @@ whole() {
     assert_status 0
     has '.dry_run and .events_inserted == 20'
     no_store
-    # shellcheck disable=SC2002 # a pipe is wanted
     cat ev ev | restore --dry-run
     assert_status 0
     has '.dry_run and .events_inserted == 20 and .events_already_present == 20'
@@ -416,11 +415,9 @@ sealed() { # FILE N: a sealed export of N events
     restore --require-seal f
     assert_status 0
     has '.events_inserted == 20 and .status == "COMPLETED"'
-    # shellcheck disable=SC2002 # a pipe is wanted
     cat f | restore --require-seal
     assert_status 0
     has '.events_already_present == 20'
-    # shellcheck disable=SC2002
     cat f | LIFEBOAT_DB=$PWD/new restore --require-seal - f
     assert_status 0
     has '.events_inserted == 20 and .events_already_present == 20'
@@ -430,13 +427,13 @@ sealed() { # FILE N: a sealed export of N events
     sealed f 2
     size=$(wc -c <f)
     for ((n = 0; n < size - 1; n += ${checker:+13} + 1)); do
-        head -c "$n" f >cut
-        refused --require-seal cut || show_run "cut at byte $n: wanted 65" || return
-        [[ $(<"$ERR") == "evstore-restore: cut: "*"; nothing was restored" ]] || show_run "byte $n"
+        head -c "$n" f >piece
+        refused --require-seal piece || show_run "cut at byte $n: wanted 65" || return
+        [[ $(<"$ERR") == "evstore-restore: piece: "*"; nothing was restored" ]] || show_run "byte $n"
     done
     # Without its very last line feed the seal is still whole, and so are the events.
-    head -c -1 f >cut
-    restore --require-seal cut
+    head -c -1 f >piece
+    restore --require-seal piece
     assert_status 0
     has '.events_inserted == 2'
 }
@@ -631,8 +628,8 @@ END
     e=$(event e1 '{"a":[1,{"b":"]}\""}]}')
     body="{\"events\":[$e, $e],\"events_count\":2}"
     for ((n = 0; n < ${#body}; n += ${checker:+13} + 1)); do
-        printf '%s' "${body:0:n}" >cut
-        refused --document cut || show_run "cut at byte $n: wanted 65" || return
+        printf '%s' "${body:0:n}" >piece
+        refused --document piece || show_run "cut at byte $n: wanted 65" || return
     done
     printf '%s' "$body" | doc
     assert_status 0
@@ -822,7 +819,7 @@ lease_test() { # SQL: what is set makes the lease end
     ask() { while :; do evstore-restore --list >/dev/null || return; done; }
     background ask1 ask
     background ask2 ask
-    for ((i = 0; i < 150; i++)); do
+    for ((i = 0; i < 50; i++)); do
         run_split evstore-restore -q ev
         assert_status 0
     done
@@ -1173,9 +1170,9 @@ leftover_test() { # SUFFIX
 
 # --- clocks ---------------------------------------------------------------------
 
-# local_hlc [NOW]: that of an event that happens here and now.
+# That of an event that happens here, at $now.
 local_hlc() {
-    LIFEBOAT_NOW=${1:-$now} evstore-append --type T --entity "local/$RANDOM$RANDOM" --actor a '{}' 2>.local.err | jq -r .hlc
+    LIFEBOAT_NOW=$now evstore-append --type T --entity "local/$RANDOM$RANDOM" --actor a '{}' 2>.local.err | jq -r .hlc
 }
 
 # shifted MS [TAG]: 10 events, the first at MS

@@ -2,7 +2,7 @@
 # A live standby: evstore-export --follow into evstore-restore --follow, over a
 # pipe that breaks, and a hub that is lost, replaced or rolled back under it.
 # valgrind: cut within a line|keeps its cursor
-
+# shellcheck disable=SC2030,SC2031 # each test is its own shell
 load helper
 
 setup() {

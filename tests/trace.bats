@@ -194,6 +194,7 @@ $(at b 2)
 }
 
 @test "--dot writes DOT, quotes and backslashes escaped" {
+    # shellcheck disable=SC1003 # a backslash it is
     { ev a 1 'go\"ne\\' && ev b 2 a c 'T\\N\"'; } | store
     run_split evstore-trace --dot --event b
     assert_status 0 && silent
