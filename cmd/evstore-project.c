@@ -113,6 +113,10 @@ static int fold_types(char **types, bool rebuild)
 
     do {
         cli_check(projection_catch_up(&store, &paths, *types, rebuild, &r, &e), &e);
+        if (rebuild && *types && !r.rebuilt.len && !r.failures) {
+            cli_warn("%s: no events of this type", *types);
+            status = 1;
+        }
         status |= tell(&r);
     } while (*types && *++types);
     return status;

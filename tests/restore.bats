@@ -357,7 +357,8 @@ whole() {
     [ "$(flags)" = '[0,0]' ]
     restore -q --keep-flags one
     [ "$(flags)" = '[1,0]' ]
-    restore -q --keep-flags both
+    # Another one that knows only the other: both hold.
+    event e1 1 ',"synced":0,"acknowledged":1' | restore -q --keep-flags
     [ "$(flags)" = '[1,1]' ]
     restore -q --keep-flags none
     [ "$(flags)" = '[1,1]' ]
@@ -816,6 +817,9 @@ lease_test() { # SQL: what is set makes the lease end
 @test "who asks for the status never takes a restore's turn" {
     mkevents 1 >ev
     restore -q ev
+    rm "$LIFEBOAT_DB-restore"
+    evstore-restore --list
+    [ ! -e "$LIFEBOAT_DB-restore" ]
     ask() { while :; do evstore-restore --list >/dev/null || return; done; }
     background ask1 ask
     background ask2 ask

@@ -127,7 +127,7 @@ int stmt_step(struct stmt *s, struct err *e)
     if (rc == SQLITE_ROW)
         return 1;
     if (rc != SQLITE_DONE)
-        db_error(s->db, e, s->sql);
+        db_error(s->db, e, sqlite3_stmt_readonly(s->handle) ? "read" : "write");
     sqlite3_reset(s->handle);
     return rc == SQLITE_DONE ? 0 : -1;
 }

@@ -189,7 +189,7 @@ static int configure(struct store *st, struct err *e)
                 "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF; "
                 "PRAGMA temp_store = FILE; PRAGMA mmap_size = 0",
                 e))
-        return -1;
+        return db_error(&st->db, e, "open the store");
     return st->set.bulk ? db_exec(&st->db, "PRAGMA cache_size = -57344", e) : 0;
 }
 
@@ -252,13 +252,21 @@ static int initialise(struct store *st, struct err *e)
     return sync_folder(st->path, e);
 }
 
-static int open_file(struct store *st, int flags, struct err *e)
+static int open_as(struct store *st, const char *name, int flags, struct err *e)
 {
-    if (db_open(&st->db, st->path, flags, e) || configure(st, e) || remember_place(st, e)) {
+    int rc = db_open(&st->db, name, flags, e);
+
+    st->db.path = st->path;
+    if (rc || configure(st, e) || remember_place(st, e)) {
         db_close(&st->db);
         return -1;
     }
     return 0;
+}
+
+static int open_file(struct store *st, int flags, struct err *e)
+{
+    return open_as(st, st->path, flags, e);
 }
 
 static int create(struct store *st, struct err *e)
@@ -276,18 +284,62 @@ static int create(struct store *st, struct err *e)
     return rc;
 }
 
+/* Is there a write-ahead log with something in it? */
+static bool has_log(const char *path)
+{
+    struct stat st;
+    char *name;
+    bool there = beside(path, "-wal", &name) && !stat(name, &st) && st.st_size > 0;
+
+    free(name);
+    return there;
+}
+
+/* On read-only media, or on a disk that is full, SQLite cannot make the -shm
+ * file it wants even for reading. Nobody can write there either, so if no log
+ * is waiting the file may be taken as one that does not change. */
+static int open_unchanging(struct store *st, struct err *e)
+{
+    struct buf uri = {0};
+    int rc = -1;
+
+    if (has_log(st->path))
+        return -1;
+    buf_adds(&uri, "file:");
+    for (const char *p = st->path; *p; p++)
+        buf_printf(&uri, strchr("%?#", *p) ? "%%%02x" : "%c", (unsigned char)*p);
+    if (buf_adds(&uri, "?immutable=1") || buf_term(&uri))
+        err_memory(e);
+    else
+        rc = open_as(st, uri.data, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI, e);
+    buf_free(&uri);
+    if (!rc && look_inside(st, e) != 1) {
+        db_close(&st->db);
+        rc = -1;
+    }
+    return rc;
+}
+
+static bool cannot_be_written(const struct err *e)
+{
+    return e->status == EX_NOPERM || e->status == EX_IOERR || e->status == EX_CANTCREAT;
+}
+
 static int open_existing(struct store *st, enum store_mode mode, struct err *e)
 {
+    struct err first;
     int inside;
 
     /* A reader's connection may write only so that the last one to close can
      * tidy the -wal away: a strictly read-only one leaves it lying there. */
-    if (open_file(st, SQLITE_OPEN_READWRITE, e))
-        return -1;
-    inside = look_inside(st, e);
+    inside = open_file(st, SQLITE_OPEN_READWRITE, e) ? -1 : look_inside(st, e);
     if (inside == 1)
         return mode == STORE_READ ? db_exec(&st->db, "PRAGMA query_only = ON", e) : 0;
     db_close(&st->db);
+    first = *e;
+    if (inside < 0 && mode == STORE_READ && cannot_be_written(e) && !open_unchanging(st, e))
+        return 0;
+    *e = first;
     if (inside < 0)
         return -1;
     if (mode == STORE_CREATE)

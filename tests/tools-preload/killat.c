@@ -64,7 +64,10 @@ int clock_gettime(clockid_t id, struct timespec *ts)
 {
     int rc = REAL(int, clock_gettime, (clockid_t, struct timespec *))(id, ts);
 
-    if (hurry >= 0 && id == CLOCK_BOOTTIME)
-        ts->tv_sec += (time_t)(++hurry * 60 / 1000);
+    if (hurry >= 0 && id == CLOCK_BOOTTIME) {
+        ts->tv_nsec += ++hurry * 60 % 1000 * 1000000;
+        ts->tv_sec += hurry * 60 / 1000 + ts->tv_nsec / 1000000000;
+        ts->tv_nsec %= 1000000000;
+    }
     return rc;
 }
