@@ -6,6 +6,7 @@
 #include "cli/rejects.h"
 #include "core/batch.h"
 #include "store/events.h"
+#include "text/seal.h"
 
 #include <getopt.h>
 #include <stdio.h>

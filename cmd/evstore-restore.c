@@ -1,8 +1,8 @@
 /* evstore-restore: events from elsewhere, into the store, any number of times. */
 #include "base/clock.h"
-#include "base/spool.h"
 #include "base/stop.h"
 #include "cli/ingest.h"
+#include "cli/input.h"
 #include "cli/projectors.h"
 #include "store/projection.h"
 #include "store/restorelog.h"
@@ -92,15 +92,6 @@ static const struct option options[] = {{"db", required_argument, NULL, 'd'},
                                         {"help", no_argument, NULL, 'h'},
                                         {"version", no_argument, NULL, 'V'},
                                         {NULL, 0, NULL, 0}};
-
-/* One operand, ready to be read. */
-struct input {
-    const char *name;
-    int fd;
-    uint64_t size;
-    bool replayable;          /* a file or a spool: it never makes the gate wait */
-    char sealed[SHA256_TEXT]; /* sha256 of its seal at the first reading, or "" */
-};
 
 static struct store store;
 static bool store_is_open;
@@ -241,29 +232,6 @@ static int show_cursor(void)
 
 /* --- inputs ------------------------------------------------------------- */
 
-static int write_spool(struct out *o, struct span s, struct err *e)
-{
-    return out_add(o, s.p, s.n) ? err_sys(e, EX_IOERR, "unable to write a temporary file") : 0;
-}
-
-/* An element of a document becomes a line; it may have line feeds between its
- * tokens, and nowhere else. */
-static int take_element(void *ctx, struct span element, struct err *e)
-{
-    struct out *o = ctx;
-    const char *p = element.p, *end = p + element.n;
-
-    while (p < end) {
-        const char *lf = memchr(p, '\n', (size_t)(end - p)), *stop = lf ? lf : end;
-
-        if (write_spool(o, (struct span){p, (size_t)(stop - p)}, e) ||
-            (lf && write_spool(o, SPAN(" "), e)))
-            return -1;
-        p = lf ? lf + 1 : end;
-    }
-    return write_spool(o, SPAN("\n"), e);
-}
-
 static int use_head(const char *name, struct err *e)
 {
     const struct doc *d = &document_head;
@@ -282,111 +250,26 @@ static int use_head(const char *name, struct err *e)
     return 0;
 }
 
-static int finish_spool(struct input *i, struct out *o, struct err *e)
+static int open_document(struct input *i, const char *operand, struct err *e)
 {
-    if (out_close(o) || lseek(o->fd, 0, SEEK_SET) < 0)
-        return err_sys(e, EX_IOERR, "unable to write a temporary file");
-    if (i->fd != STDIN_FILENO)
-        close(i->fd);
-    i->fd = o->fd;
-    i->replayable = true;
-    return 0;
-}
+    struct err ignored;
 
-static int spool_document(struct input *i, struct err *e)
-{
-    struct out o = {.fd = spool_beside(cli.db, e)};
-
-    if (o.fd < 0)
-        return -1;
-    if (doc_read(&document_head, i->fd, i->name, cli.max_line, take_element, &o, e)) {
-        struct err ignored;
-
-        use_head(i->name, &ignored); /* for the log: whose attempt failed */
-        return -1;
-    }
-    if (use_head(i->name, e))
-        return -1;
     in.relative = true;
-    return finish_spool(i, &o, e);
+    if (!input_open(i, operand, INPUT_DOCUMENT, &document_head, e))
+        return use_head(i->name, e);
+    use_head(i->name, &ignored); /* for the log: whose attempt failed */
+    return -1;
 }
 
-static int check_line(struct seal_check *c, const struct line *l, struct err *e)
-{
-    struct span text = l->first ? l->text : (struct span){"", 0};
-
-    if (seal_check_line(c, l->raw, text, l->last && l->first && line_is_control(l->text)))
-        return err_memory(e);
-    return 0;
-}
-
-/* Reads the whole input, for its seal if one is required; copies it to o
- * unless that is NULL. */
-static int check_seal(struct input *i, struct out *o, struct err *e)
-{
-    struct seal_check c = {0};
-    struct line_reader r;
-    enum line_result got;
-    struct line l;
-    int rc = 0;
-
-    line_open(&r, i->fd, i->name, cli.max_line);
-    while (!rc && (got = line_next(&r, true, &l, e)) != LINE_EOF && !stop_signal()) {
-        if (got == LINE_NONE)
-            continue;
-        rc = got == LINE_ERROR || check_line(&c, &l, e) || (o && write_spool(o, l.raw, e));
-    }
-    if (!rc && stop_signal())
-        rc =
-            err_set(e, EX_TEMPFAIL, "%s: stopped while it was read; nothing was restored", i->name);
-    if (!rc && require_seal && !seal_check_whole(&c))
-        rc = err_set(e, EX_DATAERR, "%s: %s; nothing was restored", i->name, c.why);
-    if (require_seal)
-        snprintf(i->sealed, sizeof i->sealed, "%s", c.last.sha256);
-    seal_check_free(&c);
-    line_close(&r);
-    return rc ? -1 : 0;
-}
-
-static int read_ahead(struct input *i, struct err *e)
-{
-    struct out o;
-
-    if (i->replayable) {
-        if (check_seal(i, NULL, e))
-            return -1;
-        return lseek(i->fd, 0, SEEK_SET) < 0 ? err_sys(e, EX_IOERR, "unable to reread %s", i->name)
-                                             : 0;
-    }
-    o = (struct out){.fd = spool_beside(cli.db, e)};
-    if (o.fd < 0 || check_seal(i, &o, e))
-        return -1;
-    return finish_spool(i, &o, e);
-}
-
-static int open_input(struct input *i, const char *operand, struct err *e)
-{
-    struct stat st;
-
-    *i = (struct input){.name = cli_name(operand), .fd = cli_open(operand, e)};
-    if (i->fd < 0)
-        return -1;
-    if (!fstat(i->fd, &st) && S_ISREG(st.st_mode) && lseek(i->fd, 0, SEEK_CUR) == 0) {
-        i->size = (uint64_t)st.st_size;
-        i->replayable = true;
-    }
-    if (document)
-        return spool_document(i, e);
-    /* A dry run without a store builds one, and that takes no slow input. */
-    if (require_seal || (dry_run && !i->replayable && stat(cli.db, &st)))
-        return read_ahead(i, e);
-    return 0;
-}
-
-/* Everything is open, checked, and complete before anything is stored. */
+/* Everything is open, checked, and complete before anything is stored. A dry
+ * run without a store builds one, and that takes no slow input. */
 static int open_inputs(char **operands, int n, struct err *e)
 {
+    enum input_form form = require_seal                      ? INPUT_SEALED
+                           : dry_run && access(cli.db, F_OK) ? INPUT_SPOOLED
+                                                             : INPUT_LINES;
     char *standard_input[] = {"-"};
+    int rc = 0;
 
     if (!n) {
         operands = standard_input;
@@ -395,10 +278,10 @@ static int open_inputs(char **operands, int n, struct err *e)
     inputs = calloc((size_t)n, sizeof *inputs);
     if (!inputs)
         return err_memory(e);
-    for (; input_count < (size_t)n; input_count++)
-        if (open_input(&inputs[input_count], operands[input_count], e))
-            return -1;
-    return 0;
+    for (; !rc && input_count < (size_t)n; input_count++)
+        rc = document ? open_document(&inputs[input_count], operands[input_count], e)
+                      : input_open(&inputs[input_count], operands[input_count], form, NULL, e);
+    return rc;
 }
 
 /* --- result ------------------------------------------------------------- */
@@ -497,7 +380,7 @@ static int before_commit(struct ingest *ingest, struct err *e)
 static int on_line(struct ingest *ingest, const struct line *l, struct err *e)
 {
     (void)ingest;
-    return document ? 0 : check_line(&seal, l, e);
+    return document || !seal_check_read(&seal, l) ? 0 : err_memory(e);
 }
 
 /* The cursor goes into the store together with the events before it. */
@@ -560,8 +443,7 @@ static int read_input(struct input *i, struct err *e)
     if (!rc && r.cut && !stop_signal())
         rc = err_set(e, EX_TEMPFAIL, "%s: the stream was cut within a line; go on from --cursor-of",
                      i->name);
-    if (!rc && !stop_signal() && i->sealed[0] &&
-        (!seal_check_whole(&seal) || strcmp(seal.last.sha256, i->sealed)))
+    if (!rc && !stop_signal() && i->sealed[0] && !input_same(i, &seal))
         rc = err_set(e, EX_DATAERR, "%s: changed while it was read", i->name);
     if (!rc && seal.broken) {
         cli_warn("%s: %s", i->name, seal.why);
@@ -731,6 +613,8 @@ int main(int argc, char **argv)
         status = restore(argv + optind, argc - optind);
     ingest_close(&in);
     doc_free(&document_head);
+    for (size_t i = 0; i < input_count; i++)
+        input_close(&inputs[i]);
     free(inputs);
     close_store();
     return cli_finish(status);

@@ -6,9 +6,12 @@
 #include "cli/cli.h"
 #include "cli/rejects.h"
 #include "core/batch.h"
+#include "text/hlc.h"
 #include "text/json.h"
 #include "text/line.h"
 #include "text/rfc3339.h"
+#include "text/seal.h"
+#include "text/seal.h"
 
 #include <getopt.h>
 #include <stdio.h>

@@ -146,11 +146,12 @@ static int put_some(struct ingest *in, size_t *i, struct err *e)
 {
     int64_t until = clock_boot_ms() + BATCH_HOLD_MS;
 
-    for (; *i < in->batch.count; ++*i) {
-        if (*i % 64 == 63 && !in->endless && clock_boot_ms() > until)
-            break;
+    while (*i < in->batch.count) {
         if (put_one(in, *i, e))
             return -1;
+        /* After it, so that each transaction brings something. */
+        if (++*i % 64 == 0 && !in->endless && clock_boot_ms() > until)
+            break;
     }
     return 0;
 }

@@ -1,6 +1,7 @@
 #include "core/batch.h"
 
 #include "base/stop.h"
+#include "text/seal.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,20 +24,6 @@ void batch_input(struct batch *b, struct line_reader *r)
 {
     b->reader = r;
     b->ended = false;
-}
-
-bool line_is_control(struct span s)
-{
-    static const char mark[] = "{\"lifeboat_";
-    size_t matched = 0;
-
-    for (size_t i = 0; i < s.n && matched < sizeof mark - 1; i++) {
-        if (s.p[i] == mark[matched])
-            matched++;
-        else if (matched > 1 || !strchr(" \t", s.p[i]))
-            return false;
-    }
-    return matched == sizeof mark - 1;
 }
 
 static struct batch_item *new_item(struct batch *b, struct err *e)

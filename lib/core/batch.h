@@ -51,7 +51,4 @@ void batch_input(struct batch *b, struct line_reader *r);
  * only. -1: the input cannot be read, or a hook said so. */
 int batch_fill(struct batch *b, struct err *e);
 
-/* Is this a control line, {"lifeboat_...? */
-bool line_is_control(struct span text);
-
 #endif

@@ -5,6 +5,20 @@
 #include <stdio.h>
 #include <string.h>
 
+bool line_is_control(struct span s)
+{
+    static const char mark[] = "{\"lifeboat_";
+    size_t matched = 0;
+
+    for (size_t i = 0; i < s.n && matched < sizeof mark - 1; i++) {
+        if (s.p[i] == mark[matched])
+            matched++;
+        else if (matched > 1 || !strchr(" \t", s.p[i]))
+            return false;
+    }
+    return matched == sizeof mark - 1;
+}
+
 int seal_write(const struct seal *s, struct buf *out)
 {
     return buf_printf(out,

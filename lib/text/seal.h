@@ -21,6 +21,9 @@ struct seal {
     char from[SEAL_CURSOR_MAX], to[SEAL_CURSOR_MAX];
 };
 
+/* Does the line begin {"lifeboat_, as only control lines do? */
+bool line_is_control(struct span text);
+
 /* Appends the line, LF included. */
 int seal_write(const struct seal *s, struct buf *out);
 

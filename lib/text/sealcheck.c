@@ -45,6 +45,13 @@ int seal_check_line(struct seal_check *c, struct span raw, struct span text, boo
     return sha256_add(&c->hash, raw.p, raw.n);
 }
 
+int seal_check_read(struct seal_check *c, const struct line *l)
+{
+    struct span text = l->first ? l->text : (struct span){"", 0};
+
+    return seal_check_line(c, l->raw, text, l->first && l->last && line_is_control(l->text));
+}
+
 bool seal_check_whole(struct seal_check *c)
 {
     if (!c->seals)

@@ -6,6 +6,7 @@
 
 #include "base/buf.h"
 #include "base/sha256.h"
+#include "text/line.h"
 #include "text/seal.h"
 
 #include <stdbool.h>
@@ -26,6 +27,9 @@ struct seal_check {
  * that text is a control line. -1: out of memory. A seal that does not match
  * sets broken and why. */
 int seal_check_line(struct seal_check *c, struct span raw, struct span text, bool is_control);
+
+/* The same for a line, or a piece of one, as a reader hands it out. */
+int seal_check_read(struct seal_check *c, const struct line *l);
 
 /* At the end: is the input sealed once, at its very end, and unbroken?
  * Otherwise why says what is wrong. */

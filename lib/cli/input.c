@@ -1,0 +1,130 @@
+#include "cli/input.h"
+
+#include "base/spool.h"
+#include "base/stop.h"
+#include "cli/cli.h"
+#include "text/line.h"
+#include "text/out.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static int write_spool(struct out *o, struct span s, struct err *e)
+{
+    return out_add(o, s.p, s.n) ? err_sys(e, EX_IOERR, "unable to write a temporary file") : 0;
+}
+
+/* An element of a document becomes a line; it may have line feeds between its
+ * tokens, and nowhere else. */
+static int take_element(void *ctx, struct span element, struct err *e)
+{
+    struct out *o = ctx;
+    const char *p = element.p, *end = p + element.n;
+
+    while (p < end) {
+        const char *lf = memchr(p, '\n', (size_t)(end - p)), *stop = lf ? lf : end;
+
+        if (write_spool(o, (struct span){p, (size_t)(stop - p)}, e) ||
+            (lf && write_spool(o, SPAN(" "), e)))
+            return -1;
+        p = lf ? lf + 1 : end;
+    }
+    return write_spool(o, SPAN("\n"), e);
+}
+
+static int finish_spool(struct input *i, struct out *o, struct err *e)
+{
+    if (out_close(o) || lseek(o->fd, 0, SEEK_SET) < 0)
+        return err_sys(e, EX_IOERR, "unable to write a temporary file");
+    if (i->fd != STDIN_FILENO)
+        close(i->fd);
+    i->fd = o->fd;
+    i->replayable = true;
+    return 0;
+}
+
+static int spool_document(struct input *i, struct doc *head, struct err *e)
+{
+    struct out o = {.fd = spool_beside(cli.db, e)};
+
+    if (o.fd < 0 || doc_read(head, i->fd, i->name, cli.max_line, take_element, &o, e))
+        return -1;
+    return finish_spool(i, &o, e);
+}
+
+/* Reads the whole input, for its seal if it must have one; copies it to o
+ * unless that is NULL. */
+static int read_through(struct input *i, bool sealed, struct out *o, struct err *e)
+{
+    struct seal_check c = {0};
+    struct line_reader r;
+    enum line_result got;
+    struct line l;
+    int rc = 0;
+
+    line_open(&r, i->fd, i->name, cli.max_line);
+    while (!rc && (got = line_next(&r, true, &l, e)) != LINE_EOF && !stop_signal()) {
+        if (got == LINE_NONE)
+            continue;
+        rc = got == LINE_ERROR || (seal_check_read(&c, &l) && err_memory(e)) ||
+             (o && write_spool(o, l.raw, e));
+    }
+    if (!rc && stop_signal())
+        rc =
+            err_set(e, EX_TEMPFAIL, "%s: stopped while it was read; nothing was restored", i->name);
+    if (!rc && sealed && !seal_check_whole(&c))
+        rc = err_set(e, EX_DATAERR, "%s: %s; nothing was restored", i->name, c.why);
+    if (sealed)
+        snprintf(i->sealed, sizeof i->sealed, "%s", c.last.sha256);
+    seal_check_free(&c);
+    line_close(&r);
+    return rc ? -1 : 0;
+}
+
+static int read_ahead(struct input *i, bool sealed, struct err *e)
+{
+    struct out o;
+
+    if (i->replayable) {
+        if (read_through(i, sealed, NULL, e))
+            return -1;
+        return lseek(i->fd, 0, SEEK_SET) < 0 ? err_sys(e, EX_IOERR, "unable to reread %s", i->name)
+                                             : 0;
+    }
+    o = (struct out){.fd = spool_beside(cli.db, e)};
+    if (o.fd < 0 || read_through(i, sealed, &o, e))
+        return -1;
+    return finish_spool(i, &o, e);
+}
+
+int input_open(struct input *i, const char *operand, enum input_form form, struct doc *head,
+               struct err *e)
+{
+    struct stat st;
+
+    *i = (struct input){.name = cli_name(operand), .fd = cli_open(operand, e)};
+    if (i->fd < 0)
+        return -1;
+    if (!fstat(i->fd, &st) && S_ISREG(st.st_mode) && lseek(i->fd, 0, SEEK_CUR) == 0) {
+        i->size = (uint64_t)st.st_size;
+        i->replayable = true;
+    }
+    if (form == INPUT_DOCUMENT)
+        return spool_document(i, head, e);
+    if (form == INPUT_SEALED || (form == INPUT_SPOOLED && !i->replayable))
+        return read_ahead(i, form == INPUT_SEALED, e);
+    return 0;
+}
+
+void input_close(struct input *i)
+{
+    if (i->fd > STDIN_FILENO)
+        close(i->fd);
+}
+
+bool input_same(const struct input *i, struct seal_check *c)
+{
+    return seal_check_whole(c) && !strcmp(c->last.sha256, i->sealed);
+}
