@@ -11,7 +11,6 @@
 #include "text/line.h"
 #include "text/rfc3339.h"
 #include "text/seal.h"
-#include "text/seal.h"
 
 #include <getopt.h>
 #include <stdio.h>
