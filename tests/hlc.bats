@@ -40,7 +40,8 @@ ev() { printf '{"hlc":"%s","event_id":"%s"%s}\n' "$1" "$2" "${3-}"; }
 
 @test "send ticks: the wall clock first, then the counter" {
     run_split hlc send
-    assert_status 0 && silent
+    assert_status 0
+    silent
     assert_out "$(hlc_of $now)"
     run_split hlc send
     assert_out "$(hlc_of $now 1)"
@@ -65,7 +66,8 @@ ev() { printf '{"hlc":"%s","event_id":"%s"%s}\n' "$1" "$2" "${3-}"; }
 @test "now prints the clock and does not move it" {
     hlc send
     run_split hlc now
-    assert_status 0 && silent
+    assert_status 0
+    silent
     assert_out "$(hlc_of $now)"
     run_split hlc now
     assert_out "$(hlc_of $now)"
@@ -87,7 +89,8 @@ ev() { printf '{"hlc":"%s","event_id":"%s"%s}\n' "$1" "$2" "${3-}"; }
 
 @test "recv goes past the message and past itself" {
     run_split hlc recv "$(hlc_of $((now + 10)) 7)"
-    assert_status 0 && silent
+    assert_status 0
+    silent
     assert_out "$(hlc_of $((now + 10)) 8)"
     run_split hlc recv "$(hlc_of $((now + 10)) 3)"
     assert_out "$(hlc_of $((now + 10)) 9)"
@@ -106,7 +109,8 @@ ev() { printf '{"hlc":"%s","event_id":"%s"%s}\n' "$1" "$2" "${3-}"; }
 @test "just a day ahead is not far" {
     one_event
     run_split hlc recv "$(hlc_of $((now + day)))"
-    assert_status 0 && silent
+    assert_status 0
+    silent
     assert_out "$(hlc_of $((now + day)) 1)"
 }
 
@@ -115,14 +119,16 @@ ev() { printf '{"hlc":"%s","event_id":"%s"%s}\n' "$1" "$2" "${3-}"; }
     run_split hlc recv --max-drift 10s "$(hlc_of $((now + 10001)))"
     assert_status 0 'not followed'
     run_split hlc recv --max-drift 2d "$(hlc_of $((now + 2 * day)))"
-    assert_status 0 && silent
+    assert_status 0
+    silent
 }
 
 @test "a clock that is ahead itself measures the distance from there" {
     one_event
     set_clock "$(hlc_of $((now + day)))"
     run_split hlc recv "$(hlc_of $((now + 2 * day)))"
-    assert_status 0 && silent
+    assert_status 0
+    silent
     assert_out "$(hlc_of $((now + 2 * day)) 1)"
 }
 
@@ -196,7 +202,8 @@ ev() { printf '{"hlc":"%s","event_id":"%s"%s}\n' "$1" "$2" "${3-}"; }
 
 @test "parse prints what a reading means" {
     run_split hlc parse 017f22e279b0.0003 000000000000.0000 ffffffffffff.ffff
-    assert_status 0 && silent
+    assert_status 0
+    silent
     assert_out '{"hlc":"017f22e279b0.0003","unix_ms":1645557742000,"counter":3,"time":"2022-02-22T19:22:22.000Z"}
 {"hlc":"000000000000.0000","unix_ms":0,"counter":0,"time":"1970-01-01T00:00:00.000Z"}
 {"hlc":"ffffffffffff.ffff","unix_ms":281474976710655,"counter":65535,"time":"10889-08-02T05:31:50.655Z"}'
@@ -211,13 +218,16 @@ ev() { printf '{"hlc":"%s","event_id":"%s"%s}\n' "$1" "$2" "${3-}"; }
 
 @test "compare says which one is before" {
     run_split hlc compare 019beaabac13.0000 019beaabac13.0001
-    assert_status 1 && silent
+    assert_status 1
+    silent
     assert_out '<'
     run_split hlc compare 019beaabac14.0000 019beaabac13.ffff
-    assert_status 1 && silent
+    assert_status 1
+    silent
     assert_out '>'
     run_split hlc compare 019beaabac13.0001 019beaabac13.0001
-    assert_status 0 && silent
+    assert_status 0
+    silent
     assert_out '='
 }
 
@@ -237,7 +247,8 @@ ev() { printf '{"hlc":"%s","event_id":"%s"%s}\n' "$1" "$2" "${3-}"; }
     ev "$(hlc_of 5 1)" B >>in
     ev "$(hlc_of 5)" A >>in
     run_split hlc sort in
-    assert_status 0 && silent
+    assert_status 0
+    silent
     assert_out "$(lines in 3 5 2 1 4)"
     run_split sh -c 'cat in | hlc sort'
     assert_out "$(lines in 3 5 2 1 4)"
@@ -265,7 +276,8 @@ ev() { printf '{"hlc":"%s","event_id":"%s"%s}\n' "$1" "$2" "${3-}"; }
     printf '%s\n' '{"timestamp":"1970-01-01T00:00:00.007Z"}' '{"ts_device":6,"hlc":null}' \
         '{"timestamp":8}' "$(ev "$(hlc_of 7 1)" a)" >in
     run_split hlc sort in
-    assert_status 0 && silent
+    assert_status 0
+    silent
     assert_out "$(lines in 2 1 4 3)"
 }
 
@@ -273,7 +285,8 @@ ev() { printf '{"hlc":"%s","event_id":"%s"%s}\n' "$1" "$2" "${3-}"; }
     printf '\xef\xbb\xbf{ "hlc" : "%s","a":1.50,\t"a":"\\u00e9" }\r\n\n{"lifeboat_end":{}}\n{"h\\u006cc":"%s"}' \
         "$(hlc_of 5)" "$(hlc_of 4)" >in
     run_split hlc sort in
-    assert_status 0 && silent
+    assert_status 0
+    silent
     assert_out "{\"h\\u006cc\":\"$(hlc_of 4)\"}
 { \"hlc\" : \"$(hlc_of 5)\",\"a\":1.50,	\"a\":\"\\u00e9\" }"
 }

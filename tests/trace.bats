@@ -38,7 +38,8 @@ chain() {
 @test "an event stands under the event that caused it, siblings in the order of their clocks" {
     family
     run_split evstore-trace --correlation c
-    assert_status 0 && silent
+    assert_status 0
+    silent
     assert_out "$(at a 1)
 ├── $(at d 2)
 │   └── $(at e 3)
@@ -49,7 +50,8 @@ chain() {
 @test "--event prints the whole tree and marks the event" {
     family
     run_split evstore-trace --event e
-    assert_status 0 && silent
+    assert_status 0
+    silent
     assert_out "$(at a 1)
 ├── $(at d 2)
 │   └── $(at e 3) ◀
@@ -120,7 +122,8 @@ $(at b 2)
     └── $(at r4 4)"
     for e in r1 r2 r3 r4 r5; do
         run_split evstore-trace --event $e
-        assert_status 0 && silent
+        assert_status 0
+        silent
         [ "$(sed 's/ ◀//' "$OUT")" = "$tree" ]
         [ "$(grep -c ' ◀' "$OUT")" -eq 1 ]
         grep -q " $e .* ◀" "$OUT"
@@ -197,7 +200,8 @@ $(at b 2)
     # shellcheck disable=SC1003 # a backslash it is
     { ev a 1 'go\"ne\\' && ev b 2 a c 'T\\N\"'; } | store
     run_split evstore-trace --dot --event b
-    assert_status 0 && silent
+    assert_status 0
+    silent
     assert_out 'digraph trace {
     node [shape=box];
     n0 [label="T\\\\N\" case/1\nb\n1970-01-01T00:00:00.002Z n", style=bold];

@@ -34,10 +34,20 @@ static int take_element(void *ctx, struct span element, struct err *e)
     return write_spool(o, SPAN("\n"), e);
 }
 
+static int drop_spool(struct out *o)
+{
+    out_close(o);
+    close(o->fd);
+    return -1;
+}
+
 static int finish_spool(struct input *i, struct out *o, struct err *e)
 {
-    if (out_close(o) || lseek(o->fd, 0, SEEK_SET) < 0)
-        return err_sys(e, EX_IOERR, "unable to write a temporary file");
+    if (out_flush(o) || lseek(o->fd, 0, SEEK_SET) < 0) {
+        err_sys(e, EX_IOERR, "unable to write a temporary file");
+        return drop_spool(o);
+    }
+    out_close(o);
     if (i->fd != STDIN_FILENO)
         close(i->fd);
     i->fd = o->fd;
@@ -49,8 +59,10 @@ static int spool_document(struct input *i, struct doc *head, struct err *e)
 {
     struct out o = {.fd = spool_beside(cli.db, e)};
 
-    if (o.fd < 0 || doc_read(head, i->fd, i->name, cli.max_line, take_element, &o, e))
+    if (o.fd < 0)
         return -1;
+    if (doc_read(head, i->fd, i->name, cli.max_line, take_element, &o, e))
+        return drop_spool(&o);
     return finish_spool(i, &o, e);
 }
 
@@ -94,8 +106,10 @@ static int read_ahead(struct input *i, bool sealed, struct err *e)
                                              : 0;
     }
     o = (struct out){.fd = spool_beside(cli.db, e)};
-    if (o.fd < 0 || read_through(i, sealed, &o, e))
+    if (o.fd < 0)
         return -1;
+    if (read_through(i, sealed, &o, e))
+        return drop_spool(&o);
     return finish_spool(i, &o, e);
 }
 
