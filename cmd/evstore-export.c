@@ -178,6 +178,7 @@ static void check_options(void)
         cli_usage_error("--follow is in commit order");
     query.by_hlc = order ? !strcmp(order, "hlc") : !after && query.limit < 0 && !follow;
     query.ids_only = digest_only;
+    query.by_hlc = query.by_hlc && !digest_only; /* a sum needs no order */
     full = full || document;
 }
 

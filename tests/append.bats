@@ -871,3 +871,10 @@ hold_gate() {
     cat w?.out | sort | cmp - <(evstore-export | sort)
     [ "$(sqlite3 "$LIFEBOAT_DB" 'pragma integrity_check')" = ok ]
 }
+
+@test "a number setting that is none is 78, and named" {
+    LIFEBOAT_WAIT=abc run_split evstore-append </dev/null
+    assert_status 78 'LIFEBOAT_WAIT: abc: wants a number'
+    LIFEBOAT_NOW=x run_split evstore-append </dev/null
+    assert_status 78 'LIFEBOAT_NOW: x: wants a number'
+}

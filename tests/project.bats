@@ -771,3 +771,14 @@ is_rebuilding() {
             [["LOT-9","DOCK",null,1], ["T1:O1","SHELF-03","SHELF-02",3]]' "$OUT"
     done
 }
+
+@test "a lone surrogate, which jq does not read, reaches a reducer as U+FFFD" {
+    mkdir jq
+    echo '$event.payload.a' >jq/t.jq
+    export LIFEBOAT_PROJECTORS=$PWD/jq
+    evstore-append -q --type T --entity t/1 --actor m '{"a":"\ud83dx \ud83d\ude00 \\ud83d \ude00"}'
+    run_split evstore-project --get t/1
+    assert_status 0
+    [ "$(jq -r .state <"$OUT")" = $'\ufffdx \U1f600 \\ud83d \ufffd' ]
+    [ "$(evstore-export | grep -c 'ud83dx')" = 1 ]
+}

@@ -174,8 +174,12 @@ END
 @test "an event from far ahead does not put the clock behind" {
     printf '{"event_id":"%s","entity_type":"a","entity_id":"b","event_type":"T","actor_id":"x","ts_device":%s,"payload":1}\n' \
         near 3000000000000 far 3000999999999 >in
-    LIFEBOAT_NOW=3000000000000 evstore-append -q <(head -n 1 in) in 2>/dev/null
-    LIFEBOAT_NOW=3000000000000 run_split evstore-verify -q
+    export LIFEBOAT_NOW=3000000000000
+    # A blank store would believe it.
+    head -n 1 in | evstore-append -q
+    tail -n 1 in | evstore-append -q 2>/dev/null
+    [ "$(hlc now)" = 02ba7def3000.0000 ]
+    run_split evstore-verify -q
     assert_verdict ok 0
     silent
 }
@@ -319,7 +323,7 @@ END
     [[ $errout == *'in:5: byte '*': the cursor is malformed'* ]]
     [[ $errout == *'in:7: byte '* ]]
     [[ $errout == *'in:8: byte '*': longer than 500 bytes (--max-line)'* ]]
-    [ "$(verdict bad_lines)" -eq 4 ] || [ "$(verdict bad_lines)" -eq 5 ]
+    [ "$(verdict bad_lines)" -eq 4 ]
     [ "$(verdict events)" -eq 2 ]
     [[ $errout != *in:6:* ]]
     [ "$(verdict 'problems[0].line')" -eq 3 ]

@@ -270,6 +270,24 @@ static const char *checked_name(const char *setting, const char *otherwise)
     return v;
 }
 
+static int64_t number_setting(const char *name, int64_t min, int64_t max, int64_t otherwise)
+{
+    const char *v = settings_get(name);
+    char *end;
+    long long n;
+
+    if (!v)
+        return otherwise;
+    errno = 0;
+    n = strtoll(v, &end, 10);
+    if (errno || end == v || *end || n < min || n > max) {
+        cli_warn("LIFEBOAT_%s: %s: wants a number from %lld to %lld", name, v, (long long)min,
+                 (long long)max);
+        leave(EX_CONFIG);
+    }
+    return n;
+}
+
 void cli_start(const char *argv0, const char *usage)
 {
     const char *slash = strrchr(argv0, '/'), *v;
@@ -285,11 +303,8 @@ void cli_start(const char *argv0, const char *usage)
     cli.site = checked_name("SITE", "main");
     cli.device = checked_name("DEVICE", NULL);
     cli.projectors = settings_get("PROJECTORS");
-    v = settings_get("WAIT");
-    cli.wait_s = v ? (int)cli_number("LIFEBOAT_WAIT", v, 0, 86400) : 30;
-    v = settings_get("NOW");
-    if (v)
-        clock_fix_ms(cli_number("LIFEBOAT_NOW", v, 0, (INT64_C(1) << 48) - 1));
+    cli.wait_s = (int)number_setting("WAIT", 0, 86400, 30);
+    clock_fix_ms(number_setting("NOW", 0, (INT64_C(1) << 48) - 1, -1));
 }
 
 const char *cli_name(const char *operand)

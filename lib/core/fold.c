@@ -386,10 +386,13 @@ static int owe_next(struct reduction *r, struct err *e)
 
 static int put_event(struct buf *out, const struct event *ev)
 {
-    if (buf_addc(out, ',') || event_write(ev, false, out))
-        return -1;
-    out->len--; /* its LF */
-    return 0;
+    struct buf line = {0};
+    int rc;
+
+    rc = event_write(ev, false, &line) || buf_addc(out, ',') ||
+         json_mend((struct span){line.data, line.len - 1}, out);
+    buf_free(&line);
+    return rc ? -1 : 0;
 }
 
 /* Writes one line of the open entity; closes it when its events are through. */

@@ -240,6 +240,44 @@ static int digest_string(struct json *j, struct json_value *v)
     return 0;
 }
 
+/* Is the escape at p one half of a pair, or no surrogate at all? Then *n is
+ * the length of what belongs together. */
+static bool well_paired(const char *p, const char *end, size_t *n)
+{
+    unsigned first, second;
+
+    *n = escape_length(p, end);
+    if (*n != 6 || hex4(p + 2, end, &first) || first < 0xd800 || first > 0xdfff)
+        return true;
+    if (first > 0xdbff || escape_length(p + 6, end) != 6 || hex4(p + 8, end, &second) ||
+        second < 0xdc00 || second > 0xdfff)
+        return false;
+    *n = 12;
+    return true;
+}
+
+int json_mend(struct span raw, struct buf *out)
+{
+    const char *p = raw.p, *end = raw.p + raw.n;
+
+    while (p < end) {
+        const char *slash = memchr(p, '\\', (size_t)(end - p));
+        size_t n;
+
+        if (!slash)
+            slash = end;
+        if (buf_add(out, p, (size_t)(slash - p)))
+            return -1;
+        p = slash;
+        if (p == end)
+            break;
+        if (well_paired(p, end, &n) ? buf_add(out, p, n) : buf_adds(out, "\\ufffd"))
+            return -1;
+        p += n;
+    }
+    return 0;
+}
+
 static bool lone_surrogate(const char *p, const char *end)
 {
     return end - p >= 3 && (unsigned char)p[0] == 0xed && (unsigned char)p[1] >= 0xa0;

@@ -84,6 +84,10 @@ int json_compact(struct span raw, struct buf *out);
  * surrogates as above. */
 int json_quote(struct span s, struct buf *out);
 
+/* Appends raw with every lone surrogate's escape as \ufffd, for readers that
+ * take no JSON with one in it (jq 1.6). */
+int json_mend(struct span raw, struct buf *out);
+
 /* Digests of values, as json_value computes them. */
 struct digest json_digest_string(struct span s);
 struct digest json_digest_int(int64_t n);
