@@ -207,16 +207,14 @@ static int mark_some(size_t *i, struct err *e)
 {
     int64_t until = clock_boot_ms() + BATCH_HOLD_MS;
 
-    for (; *i < count; ++*i) {
-        int rc;
+    do {
+        int rc = events_mark(&store, marks[*i].id, !synced_only, e);
 
-        if (*i % 64 == 63 && clock_boot_ms() > until)
-            break;
-        rc = events_mark(&store, marks[*i].id, !synced_only, e);
         if (rc < 0)
             return -1;
         marks[*i].known = rc == 1;
-    }
+        ++*i;
+    } while (*i < count && (*i % 64 || clock_boot_ms() <= until));
     return 0;
 }
 

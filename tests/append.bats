@@ -226,7 +226,7 @@ ends_with() {
         there e3
     )
     assert_status 0
-    grep '^{"progress":"events","count":2,' "$ERR" | jq -e '.bytes > 0 and .elapsed_ms >= 1000'
+    grep '^{"progress":"events","count":2,' "$ERR" | jq_true '.bytes > 0 and .elapsed_ms >= 1000'
 }
 
 @test "usage: what is wrong is said, with 64" {

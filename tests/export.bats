@@ -372,7 +372,7 @@ ends_with() {
     put mkevents 7
     run_split evstore-export --document
     assert_status 0
-    jq -e --arg c "$(cursor_at 7)" '
+    jq_true --arg c "$(cursor_at 7)" '
         (.export_id | test("^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$")) and
         .exported_at == 3000000000000 and .site_id == "a \"site\"" and .device_id == "box" and
         .events_count == 7 and (.events | length) == 7 and .has_more == false and
@@ -384,7 +384,7 @@ ends_with() {
 @test "an empty document is one too" {
     evstore-append </dev/null 2>/dev/null
     run_split evstore-export --document
-    jq -e '.events == [] and .events_count == 0 and .has_more == false and (.next_cursor | endswith(":0:00000000"))' "$OUT"
+    jq_true '.events == [] and .events_count == 0 and .has_more == false and (.next_cursor | endswith(":0:00000000"))' "$OUT"
 }
 
 @test "documents in pages: has_more and next_cursor" {
@@ -401,7 +401,7 @@ ends_with() {
     run_split evstore-export --document --limit 10
     [ "$(jq .has_more "$OUT")" = false ]
     run_split evstore-export --document --limit 0
-    jq -e '.has_more == true and .events_count == 0' "$OUT"
+    jq_true '.has_more == true and .events_count == 0' "$OUT"
     # More, but not of this type.
     run_split evstore-export --document --limit 5 --entity-type case
     [ "$(jq .has_more "$OUT")" = false ]

@@ -11,6 +11,7 @@
 # run_split CMD...        $status, $out, $errout; the bytes in $OUT and $ERR
 # assert_status N [TEXT]  of the last run_split; TEXT must be on stderr
 # assert_line TEXT        a whole line of $out      assert_out TEXT   all of it
+# jq_true [OPTIONS] FILTER [FILE]   the filter gives true, and nothing else
 # wait_until SECONDS CMD...   until CMD succeeds; fails when it never does
 # background NAME CMD...  pid in $pid, output in $BATS_TEST_TMPDIR/NAME.out, .err;
 #                         "wait $pid", never a bare wait: bats has children too;
@@ -148,4 +149,14 @@ mkevents() {
             printf "\"payload\":{\"n\":%d,\"text\":\"%s\",\"hr\":%d.50}}\n", i, words[r % 4 + 1], 60 + r % 40
         }
     }'
+}
+
+# jq_true [OPTIONS] FILTER [FILE]: the filter gives true, once. (jq -e of 1.6
+# is content with no input at all.)
+jq_true() {
+    local got
+    got=$(jq "$@") && [ "$got" = true ] || {
+        printf 'wanted true of jq %s, got: %s\n' "$*" "$got" >&2
+        return 1
+    }
 }

@@ -97,9 +97,9 @@ ordered='(. // {n: 0, sum: 0, ids: []}) | .n += 1 | .sum = (.sum * 2 + ($event.p
     put b case/1 20 '{"x":2,"only":"b"}'
     [ "$(state case/1)" = '{"x":3,"only":"b"}' ]
     rows --get case/1 >late
-    jq -e '.version == 3 and .first_event_id == "a" and .last_event_id == "c"' late
+    jq_true '.version == 3 and .first_event_id == "a" and .last_event_id == "c"' late
     put 0 case/1 5 '{"first":true}'
-    rows --get case/1 | jq -e '.version == 4 and .first_event_id == "0" and .state.x == 3'
+    rows --get case/1 | jq_true '.version == 4 and .first_event_id == "0" and .state.x == 3'
 }
 
 @test "a payload with very many members is folded in a moment" {
@@ -108,7 +108,7 @@ ordered='(. // {n: 0, sum: 0, ids: []}) | .n += 1 | .sum = (.sum * 2 + ($event.p
     put later case/1 999999999999 '{"name-7":null,"name-199999":"x"}'
     run_split timeout 20 evstore-project --get case/1
     assert_status 0
-    jq -e '.state | length == 199999 and .["name-199999"] == "x"' "$OUT"
+    jq_true '.state | length == 199999 and .["name-199999"] == "x"' "$OUT"
 }
 
 # history SEED: some 150 events of 3 types, a third of them late, trash among them.
@@ -180,17 +180,17 @@ history_of() {
         for pair in NODE_SOFT_DELETED/NODE_RESTORED node.trashed/node.restored; do
             put "$type-$((++n))" "$type/x" $n '{"v":9}' "${pair%/*}"
             [ -z "$(rows --list $type)" ]
-            rows --list $type --deleted | jq -e '.deleted == 1'
-            rows --get $type/x | jq -e '.deleted == 1'
+            rows --list $type --deleted | jq_true '.deleted == 1'
+            rows --get $type/x | jq_true '.deleted == 1'
             [ "$(rows --trash)" = "$(rows --get $type/x)" ]
             [ "$(rows --trash $type)" = "$(rows --get $type/x)" ]
             [ -z "$(rows --trash elsewhere)" ]
             put "$type-$((++n))" "$type/x" $n '{"v":9}' "${pair#*/}"
-            rows --list $type | jq -e '.deleted == 0'
+            rows --list $type | jq_true '.deleted == 0'
             [ -z "$(rows --trash)" ]
             [ "$(state $type/x)" = "$before" ]
         done
-        rows --get $type/x | jq -e '.version == 5'
+        rows --get $type/x | jq_true '.version == 5'
         for purge in NODE_PERMANENTLY_DELETED node.purged; do
             put "$type-$purge" "$type/$purge" 1 '{"v":1}'
             put "$type-$purge-2" "$type/$purge" 2 '{}' $purge
@@ -224,7 +224,7 @@ history_of() {
     put a case/1 10 '{"x":1}'
     put c case/1 30 '{}' node.restored
     put b case/1 20 '{}' node.trashed
-    rows --get case/1 | jq -e '.deleted == 0 and .version == 3'
+    rows --get case/1 | jq_true '.deleted == 0 and .version == 3'
 }
 
 # --- asking -------------------------------------------------------------------
@@ -300,7 +300,7 @@ history_of() {
     assert_status 0
     [ "$(jq_runs)" -eq 1 ]
     [ "$(rows --list tally | wc -l)" -eq $((n - n / 20 + 1)) ]
-    rows --get tally/0 | jq -e --argjson n $n '.version == $n / 20 and .state.n == $n / 20'
+    rows --get tally/0 | jq_true --argjson n $n '.version == $n / 20 and .state.n == $n / 20'
 }
 
 @test "a history that is too long for one line to jq is folded in order all the same" {
@@ -322,7 +322,7 @@ history_of() {
     evstore-export --entity tally/2600 | jq -c -n "def reducer(\$event): $ordered
 ; reduce inputs as \$e (null; reducer(\$e))" >want
     [ "$(state tally/2600)" = "$(cat want)" ]
-    jq -e 'select(.entity_id == "wide").state | .n == 8 and .last.v == 8 and .ids[0] == "w4"' folded
+    jq_true 'select(.entity_id == "wide").state | .n == 8 and .last.v == 8 and .ids[0] == "w4"' folded
 }
 
 @test "a reducer goes on from the state it gave, and starts anew where an event came late" {
@@ -338,7 +338,7 @@ history_of() {
     JQ_INPUT=$PWD/input with_counted_jq evstore-project -q
     jq -se 'length == 1 and (.[0] | length == 8 and .[1] == null)' input
     [ "$(jq_runs)" -eq 3 ]
-    rows --get tally/a | jq -e '.state.n == 5 and .state.ids == ["e0","e1","e2","e3","e4"]'
+    rows --get tally/a | jq_true '.state.n == 5 and .state.ids == ["e0","e1","e2","e3","e4"]'
 }
 
 @test "a reducer that fails: its type is stale, old rows stay, the others go on" {
@@ -389,7 +389,7 @@ history_of() {
     { event p1 picky/a 1 && event c1 case/a 1 '{"x":1}'; } >events
     run_split evstore-restore events
     assert_status 1 'projection of picky failed'
-    jq -e '.status == "PARTIAL" and .events_inserted == 2 and .projections_failed == ["picky"]
+    jq_true '.status == "PARTIAL" and .events_inserted == 2 and .projections_failed == ["picky"]
         and .projections_rebuilt == ["case"]' "$OUT"
 }
 
@@ -400,7 +400,7 @@ history_of() {
         printf '%s\n' "$program" >projectors/picky.jq
         run_split timeout 20 evstore-project
         assert_status 1 'projection of picky failed, its old rows are kept: '
-        rows --status | jq -e '.status == "failed" and (.message | length > 5)'
+        rows --status | jq_true '.status == "failed" and (.message | length > 5)'
     done
     printf '#!/bin/sh\nkill -9 $$\n' >jq-in-front/jq
     echo 1 >projectors/picky.jq
@@ -632,7 +632,7 @@ let_go() {
         # Whoever is first decides how far it is folded now.
         want=4
         [ "$order" = 'first second' ] || want=6
-        rows --status | jq -e --argjson want $want 'select(.entity_type == "tally").watermark == $want'
+        rows --status | jq_true --argjson want $want 'select(.entity_type == "tally").watermark == $want'
         evstore-project -q
         everything tally case >got
         evstore-project -q --rebuild
@@ -741,10 +741,10 @@ is_rebuilding() {
     export LIFEBOAT_PROJECTORS=$top/lib/projectors
     run_split evstore-restore "$top/tests/data/surgery.jsonl"
     assert_status 0
-    jq -e '.projections_failed == [] and (.projections_rebuilt | index("anesthesia_case"))' "$OUT"
+    jq_true '.projections_failed == [] and (.projections_rebuilt | index("anesthesia_case"))' "$OUT"
     run_split evstore-project --get anesthesia_case/ANES-2026-0001
     assert_status 0
-    jq -e '.version == 53 and .deleted == 0 and .state.status == "closed" and .state.vitals.count == 19
+    jq_true '.version == 53 and .deleted == 0 and .state.status == "closed" and .state.vitals.count == 19
         and .state.case.destination == "PACU-1"' "$OUT"
     cp "$OUT" whole
     # The same in halves, the later one first.

@@ -19,7 +19,7 @@ event() {
 
 # is FILTER: true of $state
 is() {
-    jq -e "$1" <<<"$state" >/dev/null || {
+    jq_true "$1" <<<"$state" || {
         printf 'not so: %s\nin %s\n' "$1" "$state" >&2
         return 1
     }
@@ -42,9 +42,9 @@ is() {
 }
 
 @test "the recorded case is in canonical form and order, ids agree with their time" {
-    jq -e -n '[inputs] | (map([.hlc, .event_id]) | . == sort)
+    jq_true -n '[inputs] | (map([.hlc, .event_id]) | . == sort)
         and (map(.event_id) | length == (unique | length))' "$top/tests/data/surgery.jsonl"
-    jq -e -n '["event_id","site_id","entity_type","entity_id","actor_id","actor_name",
+    jq_true -n '["event_id","site_id","entity_type","entity_id","actor_id","actor_name",
             "actor_role","device_id","ts_device","hlc","event_type","schema_version",
             "correlation_id","causation_id","payload"] as $order
         | [inputs | keys_unsorted | . == ($order - ($order - .))] | all' \
@@ -57,7 +57,7 @@ is() {
 }
 
 @test "a cause in the recorded case comes before its effect" {
-    jq -e -n 'reduce inputs as $e ({seen: {}, ok: true};
+    jq_true -n 'reduce inputs as $e ({seen: {}, ok: true};
             (if $e.causation_id then .ok = .ok and .seen[$e.causation_id] else . end)
             | .seen[$e.event_id] = true) | .ok' "$top/tests/data/surgery.jsonl"
 }

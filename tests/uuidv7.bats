@@ -115,7 +115,7 @@ assert_ids() {
     assert_status 0
     silent
     assert_out "$a6_json"
-    jq -e '.unix_ms == 1645557742000' "$OUT"
+    jq_true '.unix_ms == 1645557742000' "$OUT"
 }
 
 @test "-p takes upper case and answers in lower case" {
