@@ -155,8 +155,9 @@ mkevents() {
 # is content with no input at all.)
 jq_true() {
     local got
-    got=$(jq "$@") && [ "$got" = true ] || {
+    got=$(jq "$@") || return
+    if [ "$got" != true ]; then
         printf 'wanted true of jq %s, got: %s\n' "$*" "$got" >&2
         return 1
-    }
+    fi
 }

@@ -401,6 +401,8 @@ static void discard_aside(struct store *st)
 
 void store_close(struct store *st)
 {
+    if (!st->path) /* never opened, or closed already */
+        return;
     if (st->in_transaction)
         store_rollback(st);
     if (st->db.handle)

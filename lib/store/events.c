@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "core/row.h"
+#include "text/show.h"
 #include "text/uuid7.h"
 
 #include <stdio.h>
@@ -234,10 +235,16 @@ static int check_version(struct intake *in, const struct event *ev, struct err *
     if (rc < 0)
         return -1;
     if (version != in->expect) {
-        snprintf(in->why, sizeof in->why, "expected version %lld of %.*s/%.*s, but it has %lld",
-                 (long long)in->expect, (int)ev->text[EVENT_ENTITY_TYPE].n,
-                 ev->text[EVENT_ENTITY_TYPE].p, (int)ev->text[EVENT_ENTITY_ID].n,
-                 ev->text[EVENT_ENTITY_ID].p, (long long)version);
+        struct buf name = {0};
+
+        if (show_text(ev->text[EVENT_ENTITY_TYPE], true, &name) || buf_addc(&name, '/') ||
+            show_text(ev->text[EVENT_ENTITY_ID], true, &name) || buf_term(&name)) {
+            buf_free(&name);
+            return err_memory(e);
+        }
+        snprintf(in->why, sizeof in->why, "expected version %lld of %.120s, but it has %lld",
+                 (long long)in->expect, name.data, (long long)version);
+        buf_free(&name);
         return PUT_REFUSED;
     }
     return 0;
