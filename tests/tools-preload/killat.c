@@ -3,11 +3,17 @@
  *
  *     KILLAT=n LD_PRELOAD=killat.so CMD
  *
+ * With KILLAT_ERRNO=number that call fails with this errno instead, and the
+ * file KILLAT_MARK is made to say so; with KILLAT_ON all later ones fail too.
+ *
  * With KILLAT_HURRY the boot clock goes on by 60 ms with every look at it, so
- * that each limit of time is met at once. Only CMD itself is meant: both are
+ * that each limit of time is met at once. Only CMD itself is meant: all are
  * taken out of the environment that its children get. */
 #include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/types.h>
@@ -17,23 +23,41 @@
 
 static long left; /* calls until the end; 0: for ever */
 static long hurry = -1;
+static int number; /* errno to fail with; 0: kill */
+static int on;     /* fail from then on */
+static char mark[4096];
 
 __attribute__((constructor)) static void start(void)
 {
     const char *n = getenv("KILLAT");
 
     left = n ? strtol(n, NULL, 10) : 0;
+    n = getenv("KILLAT_ERRNO");
+    number = n ? atoi(n) : 0;
+    on = getenv("KILLAT_ON") != NULL;
+    if (getenv("KILLAT_MARK"))
+        snprintf(mark, sizeof mark, "%s", getenv("KILLAT_MARK"));
     if (getenv("KILLAT_HURRY"))
         hurry = 0;
     unsetenv("KILLAT");
+    unsetenv("KILLAT_ERRNO");
+    unsetenv("KILLAT_ON");
+    unsetenv("KILLAT_MARK");
     unsetenv("KILLAT_HURRY");
     unsetenv("LD_PRELOAD");
 }
 
-static void count(void)
+/* Is this call to fail? errno is set. */
+static int count(void)
 {
-    if (left > 0 && --left == 0)
+    if (left <= 0 || --left > 0)
+        return 0;
+    if (!number)
         raise(SIGKILL);
+    close(open(mark, O_WRONLY | O_CREAT | O_CLOEXEC, 0666));
+    left = on;
+    errno = number;
+    return 1;
 }
 
 /* The C library's own function of this name. */
@@ -42,7 +66,8 @@ static void count(void)
 #define COUNTED(type, name, params, args)                                                          \
     type name params                                                                               \
     {                                                                                              \
-        count();                                                                                   \
+        if (count())                                                                               \
+            return -1;                                                                             \
         return REAL(type, name, params) args;                                                      \
     }
 
