@@ -228,6 +228,7 @@ $a6_json"
 }
 
 @test "a closed standard output is an error" {
+    [ "$checker" != valgrind ] || skip 'its log takes the place of the output'
     status=0
     uuidv7 >&- 2>"$ERR" || status=$?
     errout=$(<"$ERR")

@@ -75,24 +75,40 @@ int buf_adds(struct buf *b, const char *text)
     return buf_add(b, text, strlen(text));
 }
 
-int buf_addu(struct buf *b, uint64_t n)
+static char *put_unsigned(char *at, uint64_t n)
 {
-    char digits[20];
+    char digits[BUF_INT_MAX];
     size_t i = sizeof digits;
 
     do
         digits[--i] = (char)('0' + n % 10);
     while (n /= 10);
-    return buf_add(b, digits + i, sizeof digits - i);
+    memcpy(at, digits + i, sizeof digits - i);
+    return at + (sizeof digits - i);
+}
+
+char *buf_put_int(char *at, int64_t n)
+{
+    if (n >= 0)
+        return put_unsigned(at, (uint64_t)n);
+    *at = '-';
+    return put_unsigned(at + 1, 0 - (uint64_t)n);
+}
+
+int buf_addu(struct buf *b, uint64_t n)
+{
+    if (buf_reserve(b, BUF_INT_MAX))
+        return -1;
+    b->len = (size_t)(put_unsigned(b->data + b->len, n) - b->data);
+    return 0;
 }
 
 int buf_addi(struct buf *b, int64_t n)
 {
-    if (n >= 0)
-        return buf_addu(b, (uint64_t)n);
-    if (buf_addc(b, '-'))
+    if (buf_reserve(b, BUF_INT_MAX))
         return -1;
-    return buf_addu(b, 0 - (uint64_t)n);
+    b->len = (size_t)(buf_put_int(b->data + b->len, n) - b->data);
+    return 0;
 }
 
 int buf_addhex(struct buf *b, const uint8_t *p, size_t n)

@@ -36,6 +36,11 @@ int buf_addc(struct buf *b, char c);
 int buf_adds(struct buf *b, const char *text);
 int buf_addu(struct buf *b, uint64_t n);
 int buf_addi(struct buf *b, int64_t n);
+
+/* Writes n in decimal into room for BUF_INT_MAX bytes; returns its end. */
+enum { BUF_INT_MAX = 20 };
+char *buf_put_int(char *at, int64_t n);
+
 int buf_addhex(struct buf *b, const uint8_t *p, size_t n);
 int buf_printf(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Ends the text with a NUL that len does not count. */

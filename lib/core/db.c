@@ -140,11 +140,13 @@ void stmt_reset(struct stmt *s)
 
 struct span stmt_span(struct stmt *s, int column)
 {
-    const void *p = sqlite3_column_blob(s->handle, column);
+    /* One thread has the connection, so the value may be asked directly. */
+    sqlite3_value *v = sqlite3_column_value(s->handle, column);
+    const void *p = sqlite3_value_blob(v);
 
-    if (sqlite3_column_type(s->handle, column) == SQLITE_NULL)
-        return (struct span){NULL, 0};
-    return (struct span){p ? p : "", (size_t)sqlite3_column_bytes(s->handle, column)};
+    if (!p)
+        return (struct span){sqlite3_value_type(v) == SQLITE_NULL ? NULL : "", 0};
+    return (struct span){p, (size_t)sqlite3_value_bytes(v)};
 }
 
 int64_t stmt_int(struct stmt *s, int column)

@@ -630,51 +630,83 @@ bool event_covered(struct event_parser *p, const struct event *newcomer, const s
 
 /* --- writing ------------------------------------------------------------ */
 
-static int put_name(struct buf *out, enum member m)
+/* Room for all that stands around the texts and the payload. */
+enum { FRAME_MAX = 1024 };
+
+static size_t written_max(const struct event *ev)
 {
-    if (out->data[out->len - 1] != '{' && buf_addc(out, ','))
-        return -1;
-    return buf_addc(out, '"') || buf_add(out, names[m].p, names[m].n) || buf_add(out, "\":", 2);
+    size_t n = FRAME_MAX + ev->payload.n + ev->extra.n + JSON_QUOTED_MAX(ev->created_at.n);
+
+    for (int t = 0; t < EVENT_TEXTS; t++)
+        n += JSON_QUOTED_MAX(ev->text[t].n);
+    return n;
 }
 
-static int put_texts(struct buf *out, const struct event *ev, int from, int to)
+static char *put_span(char *at, struct span s)
+{
+    memcpy(at, s.p, s.n);
+    return at + s.n;
+}
+
+/* ,"NAME": */
+static char *put_name(char *at, enum member m)
+{
+    *at++ = ',';
+    *at++ = '"';
+    at = put_span(at, names[m]);
+    *at++ = '"';
+    *at++ = ':';
+    return at;
+}
+
+static char *put_text(char *at, enum member m, struct span s)
+{
+    return s.p ? json_quote_at(s, put_name(at, m)) : at;
+}
+
+static char *put_texts(char *at, const struct event *ev, int from, int to)
 {
     for (int t = from; t <= to; t++)
-        if (ev->text[t].p && (put_name(out, (enum member)t) || json_quote(ev->text[t], out)))
-            return -1;
-    return 0;
+        at = put_text(at, (enum member)t, ev->text[t]);
+    return at;
 }
 
-static int put_int(struct buf *out, enum member m, struct event_int n)
+static char *put_int(char *at, enum member m, struct event_int n)
 {
-    return n.set && (put_name(out, m) || buf_addi(out, n.v)) ? -1 : 0;
+    return n.set ? buf_put_int(put_name(at, m), n.v) : at;
 }
 
-static int put_own(struct buf *out, const struct event *ev)
+static char *put_own(char *at, const struct event *ev)
 {
-    struct event_int synced = {true, ev->synced}, acknowledged = {true, ev->acknowledged};
-    struct event_int seq = {true, ev->seq};
-
-    if (put_int(out, M_TS_SERVER, ev->ts_server) || put_int(out, M_SYNCED, synced) ||
-        put_int(out, M_ACKNOWLEDGED, acknowledged))
-        return -1;
-    if (ev->created_at.p && (put_name(out, M_CREATED_AT) || json_quote(ev->created_at, out)))
-        return -1;
-    return put_int(out, M_SEQ, seq);
+    at = put_int(at, M_TS_SERVER, ev->ts_server);
+    at = put_int(at, M_SYNCED, (struct event_int){true, ev->synced});
+    at = put_int(at, M_ACKNOWLEDGED, (struct event_int){true, ev->acknowledged});
+    at = put_text(at, M_CREATED_AT, ev->created_at);
+    return put_int(at, M_SEQ, (struct event_int){true, ev->seq});
 }
 
 int event_write(const struct event *ev, bool full, struct buf *out)
 {
-    if (buf_addc(out, '{') || put_texts(out, ev, EVENT_ID, EVENT_ENTITY_ID) ||
-        put_int(out, M_ENTITY_VERSION, ev->entity_version) ||
-        put_texts(out, ev, EVENT_ACTOR_ID, EVENT_DEVICE) ||
-        put_int(out, M_TS_DEVICE, ev->ts_device) ||
-        put_texts(out, ev, EVENT_HLC, EVENT_CAUSATION) || put_name(out, M_PAYLOAD) ||
-        buf_add(out, ev->payload.p, ev->payload.n))
+    char *begin, *at;
+
+    if (buf_reserve(out, written_max(ev)))
         return -1;
-    if (ev->extra.n > 2 && (buf_addc(out, ',') || buf_add(out, ev->extra.p + 1, ev->extra.n - 2)))
-        return -1;
-    if (full && put_own(out, ev))
-        return -1;
-    return buf_add(out, "}\n", 2);
+    begin = at = out->data + out->len;
+    at = put_texts(at, ev, EVENT_ID, EVENT_ENTITY_ID);
+    at = put_int(at, M_ENTITY_VERSION, ev->entity_version);
+    at = put_texts(at, ev, EVENT_ACTOR_ID, EVENT_DEVICE);
+    at = put_int(at, M_TS_DEVICE, ev->ts_device);
+    at = put_texts(at, ev, EVENT_HLC, EVENT_CAUSATION);
+    at = put_span(put_name(at, M_PAYLOAD), ev->payload);
+    if (ev->extra.n > 2) {
+        *at++ = ',';
+        at = put_span(at, (struct span){ev->extra.p + 1, ev->extra.n - 2});
+    }
+    if (full)
+        at = put_own(at, ev);
+    *begin = '{'; /* in place of the first comma */
+    *at++ = '}';
+    *at++ = '\n';
+    out->len = (size_t)(at - out->data);
+    return 0;
 }

@@ -283,60 +283,68 @@ static bool lone_surrogate(const char *p, const char *end)
     return end - p >= 3 && (unsigned char)p[0] == 0xed && (unsigned char)p[1] >= 0xa0;
 }
 
-static int quote_special(const char *p, struct buf *out)
+static char *put_escape(char *out, char c)
 {
+    *out++ = '\\';
+    *out++ = c;
+    return out;
+}
+
+static char *put_unicode_escape(char *out, unsigned c)
+{
+    static const char hex[] = "0123456789abcdef";
+
+    out = put_escape(out, 'u');
+    for (int shift = 12; shift >= 0; shift -= 4)
+        *out++ = hex[c >> shift & 15];
+    return out;
+}
+
+static char *quote_special(const char *p, char *out)
+{
+    static const char escapes[] = "\"\"\\\\\bb\ff\nn\rr\tt";
     unsigned char c = (unsigned char)*p;
 
-    switch (c) {
-    case '"':
-        return buf_adds(out, "\\\"");
-    case '\\':
-        return buf_adds(out, "\\\\");
-    case '\b':
-        return buf_adds(out, "\\b");
-    case '\f':
-        return buf_adds(out, "\\f");
-    case '\n':
-        return buf_adds(out, "\\n");
-    case '\r':
-        return buf_adds(out, "\\r");
-    case '\t':
-        return buf_adds(out, "\\t");
-    case 0xed:
-        return buf_printf(out, "\\u%04x",
-                          0xd000u | ((unsigned)p[1] & 0x3fu) << 6 | ((unsigned)p[2] & 0x3fu));
-    default:
-        return buf_printf(out, "\\u%04x", c);
+    if (c == 0xed)
+        return put_unicode_escape(out, 0xd000u | ((unsigned)p[1] & 0x3fu) << 6 |
+                                           ((unsigned)p[2] & 0x3fu));
+    for (const char *e = escapes; *e; e += 2)
+        if (*e == *p)
+            return put_escape(out, e[1]);
+    return put_unicode_escape(out, c);
+}
+
+char *json_quote_at(struct span s, char *out)
+{
+    const char *p = s.p, *end = s.p + s.n;
+
+    *out++ = '"';
+    while (p < end) {
+        const char *plain = skip_plain(p, end);
+
+        memcpy(out, p, (size_t)(plain - p));
+        out += plain - p;
+        for (p = plain; p < end && p < plain + 8; p++) {
+            bool lone = lone_surrogate(p, end);
+
+            if (!lone && *p != '"' && *p != '\\' && (unsigned char)*p >= 0x20) {
+                *out++ = *p;
+                continue;
+            }
+            out = quote_special(p, out);
+            p += lone ? 2 : 0;
+        }
     }
+    *out++ = '"';
+    return out;
 }
 
 int json_quote(struct span s, struct buf *out)
 {
-    const char *p = s.p, *end = s.p + s.n;
-
-    if (buf_addc(out, '"'))
+    if (s.n > SIZE_MAX / 8 || buf_reserve(out, JSON_QUOTED_MAX(s.n)))
         return -1;
-    while (p < end) {
-        const char *from = p;
-        bool lone = false;
-
-        for (; p < end; p++) {
-            p = skip_plain(p, end);
-            if (p == end)
-                break;
-            lone = lone_surrogate(p, end);
-            if (lone || *p == '"' || *p == '\\' || (unsigned char)*p < 0x20)
-                break;
-        }
-        if (buf_add(out, from, (size_t)(p - from)))
-            return -1;
-        if (p == end)
-            break;
-        if (quote_special(p, out))
-            return -1;
-        p += lone ? 3 : 1;
-    }
-    return buf_addc(out, '"');
+    out->len = (size_t)(json_quote_at(s, out->data + out->len) - out->data);
+    return 0;
 }
 
 /* --- numbers ------------------------------------------------------------ */

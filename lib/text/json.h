@@ -84,6 +84,10 @@ int json_compact(struct span raw, struct buf *out);
  * surrogates as above. */
 int json_quote(struct span s, struct buf *out);
 
+/* The same into room for JSON_QUOTED_MAX(s.n) bytes; returns its end. */
+#define JSON_QUOTED_MAX(n) (6 * (n) + 2)
+char *json_quote_at(struct span s, char *out);
+
 /* Appends raw with every lone surrogate's escape as \ufffd, for readers that
  * take no JSON with one in it (jq 1.6). */
 int json_mend(struct span raw, struct buf *out);
