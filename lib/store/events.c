@@ -32,7 +32,8 @@ static const struct intake_sql texts = {
                         "ON CONFLICT(event_id, digest) DO NOTHING"},
     .seen = {.sql = "SELECT digest FROM temp.seen WHERE event_id = ?1"},
     .see = {.sql = "INSERT INTO temp.seen(event_id, digest) VALUES(?1, ?2)"},
-    .earlier = {.sql = "UPDATE events SET ts_server = ?2 WHERE seq = ?1"},
+    .earlier = {.sql = "UPDATE events SET ts_server = ?2 WHERE seq = ?1 AND "
+                       "(ts_server IS NULL OR ts_server > ?2)"},
     .flags = {.sql = "UPDATE events SET synced = max(synced, ?2), "
                      "acknowledged = max(acknowledged, ?3) WHERE seq = ?1"},
     .clock = {.sql = "SELECT value FROM meta WHERE key = 'hlc'"},
@@ -61,6 +62,7 @@ void intake_close(struct intake *in)
         stmt_free(&s[i]);
     free(in->sql);
     in->sql = NULL;
+    known_free(&in->known);
     event_parser_free(&in->parser);
 }
 
@@ -93,6 +95,9 @@ int intake_begin(struct intake *in, struct err *e)
 
     if (!in->started && decide_adoption(in, e))
         return -1;
+    if (in->unfinished) /* what was read in a transaction that came to nothing */
+        known_clear(&in->known);
+    in->unfinished = true;
     if (in->dry)
         return 0;
     if (stmt_ready(s, &in->st->db, e))
@@ -113,6 +118,7 @@ int intake_end(struct intake *in, struct err *e)
     struct stmt *s = &in->sql->set_clock;
     char text[18];
 
+    in->unfinished = false;
     if (!in->clock_moved || in->dry)
         return 0;
     hlc_format(in->clock, text);
@@ -457,6 +463,22 @@ static enum put_result put_dry(struct intake *in, struct event *ev, struct err *
     return PUT_INSERTED;
 }
 
+/* An event met a moment ago among the neighbours of another; of the stored
+ * one only what the comparison and merge_own need. */
+static bool recall(struct intake *in, const struct event *ev, struct event *stored)
+{
+    const struct known_row *k = in->echo ? NULL : known_find(&in->known, ev->text[EVENT_ID]);
+
+    if (!k)
+        return false;
+    *stored = (struct event){.seq = k->seq,
+                             .digest = k->digest,
+                             .ts_server = k->ts_server,
+                             .synced = k->synced,
+                             .acknowledged = k->acknowledged};
+    return true;
+}
+
 /* The event is complete: stores it, or finds it. */
 static enum put_result store_it(struct intake *in, struct event *ev, struct err *e)
 {
@@ -467,6 +489,8 @@ static enum put_result store_it(struct intake *in, struct event *ev, struct err 
         ev->ts_server = (struct event_int){true, clock_now_ms()};
     if (!in->keep_flags)
         ev->synced = ev->acknowledged = false;
+    if (recall(in, ev, &stored))
+        return meet(in, ev, &stored, digest_eq(stored.digest, ev->digest), e);
     rc = in->dry ? 0 : insert(in, ev, e);
     if (rc < 0)
         return PUT_ERROR;
@@ -479,6 +503,8 @@ static enum put_result store_it(struct intake *in, struct event *ev, struct err 
         return PUT_ERROR;
     if (rc == 0 && in->dry)
         return put_dry(in, ev, e);
+    if (!in->echo && known_near(&in->known, &in->st->db, stored.seq, e))
+        return PUT_ERROR;
     return meet(in, ev, &stored, digest_eq(stored.digest, ev->digest), e);
 }
 

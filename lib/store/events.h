@@ -8,6 +8,7 @@
 
 #include "base/arena.h"
 #include "core/event.h"
+#include "core/known.h"
 #include "core/store.h"
 #include "text/hlc.h"
 
@@ -42,7 +43,8 @@ struct intake {
     /* inside */
     struct event_parser parser;
     struct hlc clock;
-    bool clock_moved, started;
+    struct known known;
+    bool clock_moved, started, unfinished;
     struct intake_sql *sql;
 };
 
