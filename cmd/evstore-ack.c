@@ -202,7 +202,7 @@ static int fill(struct err *e)
     return !stop_signal();
 }
 
-/* Marks from *i on, as many as the time limit lets through. */
+/* Marks from *i on; all of them, unless that takes long and others wait. */
 static int mark_some(size_t *i, struct err *e)
 {
     int64_t until = clock_boot_ms() + BATCH_HOLD_MS;
@@ -214,7 +214,7 @@ static int mark_some(size_t *i, struct err *e)
             return -1;
         marks[*i].known = rc == 1;
         ++*i;
-    } while (*i < count && (*i % 64 || clock_boot_ms() <= until));
+    } while (*i < count && (*i % 64 || clock_boot_ms() <= until || !gate_wanted(&store.gate)));
     return 0;
 }
 

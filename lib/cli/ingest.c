@@ -141,7 +141,7 @@ static int put_one(struct ingest *in, size_t i, struct err *e)
     return 0;
 }
 
-/* Items from *i on, as many as the time limit lets through. */
+/* Items from *i on; all of them, unless that takes long and others wait. */
 static int put_some(struct ingest *in, size_t *i, struct err *e)
 {
     int64_t until = clock_boot_ms() + BATCH_HOLD_MS;
@@ -150,7 +150,8 @@ static int put_some(struct ingest *in, size_t *i, struct err *e)
         if (put_one(in, *i, e))
             return -1;
         /* After it, so that each transaction brings something. */
-        if (++*i % 64 == 0 && !in->endless && clock_boot_ms() > until)
+        if (++*i % 64 == 0 && !in->endless && clock_boot_ms() > until &&
+            gate_wanted(&in->intake.st->gate))
             break;
     }
     return 0;

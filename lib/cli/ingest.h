@@ -1,7 +1,7 @@
 /* ingest: batches of lines into the store, and what is said about them.
  *
  * Shared by the commands that store events. A batch is stored in one or more
- * transactions, none of which holds the gate longer than BATCH_HOLD_MS;
+ * transactions, none of which keeps it longer than BATCH_HOLD_MS from others;
  * nothing is printed before its transaction is committed, and nothing is
  * read or printed while one is open. */
 #ifndef LIFEBOAT_INGEST_H

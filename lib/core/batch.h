@@ -12,7 +12,10 @@
 #include "core/event.h"
 #include "text/line.h"
 
-enum { BATCH_ROWS = 10000, BATCH_HOLD_MS = 50 };
+enum {
+    BATCH_ROWS = 10000,
+    BATCH_HOLD_MS = 50 /* how long to keep the gate while others wait at it */
+};
 
 struct batch_item {
     struct line line;

@@ -172,6 +172,13 @@ void gate_leave(struct gate *g)
     g->held = false;
 }
 
+bool gate_wanted(const struct gate *g)
+{
+    struct flock l = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 0, .l_len = 1};
+
+    return fcntl(g->fd, F_OFD_GETLK, &l) || l.l_type != F_UNLCK;
+}
+
 void gate_touch(struct gate *g)
 {
     futimens(g->fd, NULL);

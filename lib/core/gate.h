@@ -29,6 +29,9 @@ void gate_free(struct gate *g);
 int gate_enter(struct gate *g, const char *store_path, int wait_s, struct err *e);
 void gate_leave(struct gate *g);
 
+/* Does anyone wait at the turnstile? Whoever came by flock alone is not seen. */
+bool gate_wanted(const struct gate *g);
+
 /* Tells followers that something was committed. */
 void gate_touch(struct gate *g);
 
