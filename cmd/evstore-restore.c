@@ -261,13 +261,21 @@ static int open_document(struct input *i, const char *operand, struct err *e)
     return -1;
 }
 
-/* Everything is open, checked, and complete before anything is stored. A dry
- * run without a store builds one, and that takes no slow input. */
+/* Without a store one is built, and nothing of it counts before its end: seals
+ * may wait until then. A dry run takes no slow input for that. */
+static enum input_form input_form(void)
+{
+    bool blank = access(cli.db, F_OK);
+
+    if (require_seal)
+        return blank ? INPUT_SEALED_LATER : INPUT_SEALED;
+    return dry_run && blank ? INPUT_SPOOLED : INPUT_LINES;
+}
+
+/* Everything is open, checked, and complete before anything is stored. */
 static int open_inputs(char **operands, int n, struct err *e)
 {
-    enum input_form form = require_seal                      ? INPUT_SEALED
-                           : dry_run && access(cli.db, F_OK) ? INPUT_SPOOLED
-                                                             : INPUT_LINES;
+    enum input_form form = input_form();
     char *standard_input[] = {"-"};
     int rc = 0;
 
@@ -414,6 +422,15 @@ static bool all_replayable(void)
     return true;
 }
 
+/* Seals that were to be checked while a store is built, and none is. */
+static int check_inputs(struct err *e)
+{
+    for (size_t i = 0; i < input_count; i++)
+        if (inputs[i].unchecked && input_check(&inputs[i], e))
+            return -1;
+    return 0;
+}
+
 /* A store that does not exist is built beside its place when the input cannot
  * keep the gate waiting; a dry run builds one too, and throws it away. */
 static int open_store(struct err *e)
@@ -424,7 +441,8 @@ static int open_store(struct err *e)
     if (rc == 0)
         in.endless = true;
     else if (rc == 1)
-        rc = store_open(&store, cli.db, dry_run ? STORE_WRITE : STORE_CREATE, &set, e);
+        rc = check_inputs(e) ||
+             store_open(&store, cli.db, dry_run ? STORE_WRITE : STORE_CREATE, &set, e);
     store_is_open = rc == 0;
     in.intake.dry = dry_run && !in.endless;
     return rc;
@@ -443,8 +461,10 @@ static int read_input(struct input *i, struct err *e)
     if (!rc && r.cut && !stop_signal())
         rc = err_set(e, EX_TEMPFAIL, "%s: the stream was cut within a line; go on from --cursor-of",
                      i->name);
-    if (!rc && !stop_signal() && i->sealed[0] && !input_same(i, &seal))
-        rc = err_set(e, EX_DATAERR, "%s: changed while it was read", i->name);
+    if (!rc && stop_signal() && i->unchecked)
+        rc = input_stopped(i, e);
+    if (!rc && !stop_signal() && (i->sealed[0] || i->unchecked))
+        rc = input_whole(i, &seal, e);
     if (!rc && seal.broken) {
         cli_warn("%s: %s", i->name, seal.why);
         bad_seal = true;
@@ -554,8 +574,11 @@ static int restore(char **operands, int n)
         cli_die(&e);
     if (transact(restore_begin, &e))
         cli_die(&e);
-    if (read_inputs(&e) || (in.endless && !dry_run && store_publish(&store, &e)))
+    if (read_inputs(&e) || (in.endless && !dry_run && store_publish(&store, &e))) {
+        if (e.status == EX_TEMPFAIL && stop_signal() && require_seal)
+            cli_die(&e);
         give_up(&e);
+    }
     if (in.endless && dry_run)
         close_store();
     status = finish(&e);

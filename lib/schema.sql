@@ -104,11 +104,14 @@ CREATE TABLE projectors (
     message     TEXT
 ) WITHOUT ROWID;
 
+-- These cost least while a store is filled: few rows are in the last two, and
+-- the first grows at its end only.
+CREATE INDEX idx_events_synced ON events(synced);
+CREATE INDEX idx_events_correlation ON events(correlation_id) WHERE correlation_id IS NOT NULL;
+CREATE INDEX idx_events_causation ON events(causation_id) WHERE causation_id IS NOT NULL;
+
 -- INDEXES: a store filled from nothing makes these last.
 CREATE INDEX idx_events_entity ON events(entity_type, entity_id, hlc);
 CREATE INDEX idx_events_type ON events(event_type);
 CREATE INDEX idx_events_ts ON events(ts_device);
-CREATE INDEX idx_events_synced ON events(synced);
 CREATE INDEX idx_events_hlc ON events(hlc, event_id);
-CREATE INDEX idx_events_correlation ON events(correlation_id) WHERE correlation_id IS NOT NULL;
-CREATE INDEX idx_events_causation ON events(causation_id) WHERE causation_id IS NOT NULL;

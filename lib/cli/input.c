@@ -66,6 +66,11 @@ static int spool_document(struct input *i, struct doc *head, struct err *e)
     return finish_spool(i, &o, e);
 }
 
+int input_stopped(const struct input *i, struct err *e)
+{
+    return err_set(e, EX_TEMPFAIL, "%s: stopped while it was read; nothing was restored", i->name);
+}
+
 /* Reads the whole input, for its seal if it must have one; copies it to o
  * unless that is NULL. */
 static int read_through(struct input *i, bool sealed, struct out *o, struct err *e)
@@ -84,8 +89,7 @@ static int read_through(struct input *i, bool sealed, struct out *o, struct err 
              (o && write_spool(o, l.raw, e));
     }
     if (!rc && stop_signal())
-        rc =
-            err_set(e, EX_TEMPFAIL, "%s: stopped while it was read; nothing was restored", i->name);
+        rc = input_stopped(i, e);
     if (!rc && sealed && !seal_check_whole(&c))
         rc = err_set(e, EX_DATAERR, "%s: %s; nothing was restored", i->name, c.why);
     if (sealed)
@@ -127,9 +131,16 @@ int input_open(struct input *i, const char *operand, enum input_form form, struc
     }
     if (form == INPUT_DOCUMENT)
         return spool_document(i, head, e);
-    if (form == INPUT_SEALED || (form == INPUT_SPOOLED && !i->replayable))
-        return read_ahead(i, form == INPUT_SEALED, e);
-    return 0;
+    i->unchecked = form == INPUT_SEALED || form == INPUT_SEALED_LATER;
+    if (form == INPUT_SEALED || (i->unchecked && !i->replayable))
+        return input_check(i, e);
+    return form == INPUT_SPOOLED && !i->replayable ? read_ahead(i, false, e) : 0;
+}
+
+int input_check(struct input *i, struct err *e)
+{
+    i->unchecked = false;
+    return read_ahead(i, true, e);
 }
 
 void input_close(struct input *i)
@@ -138,7 +149,13 @@ void input_close(struct input *i)
         close(i->fd);
 }
 
-bool input_same(const struct input *i, struct seal_check *c)
+int input_whole(const struct input *i, struct seal_check *c, struct err *e)
 {
-    return seal_check_whole(c) && !strcmp(c->last.sha256, i->sealed);
+    bool whole = seal_check_whole(c);
+
+    if (i->unchecked && !whole)
+        return err_set(e, EX_DATAERR, "%s: %s; nothing was restored", i->name, c->why);
+    if (!i->unchecked && !(whole && !strcmp(c->last.sha256, i->sealed)))
+        return err_set(e, EX_DATAERR, "%s: changed while it was read", i->name);
+    return 0;
 }

@@ -3,7 +3,11 @@
  * Plain lines are read as they come. A sealed file is read to its end and its
  * seal checked, then read again through the same descriptor (input_same says
  * whether it was the same); what cannot be read twice is copied to a file
- * without a name beside the store. A document is split into lines there. */
+ * without a name beside the store. A document is split into lines there.
+ *
+ * Where nothing is used before the end of the only reading (a store built
+ * aside), a sealed file need not be read ahead: INPUT_SEALED_LATER, and
+ * input_whole at its end. */
 #ifndef LIFEBOAT_INPUT_H
 #define LIFEBOAT_INPUT_H
 
@@ -19,6 +23,7 @@ enum input_form {
     INPUT_LINES,
     INPUT_SPOOLED, /* lines that must not keep anybody waiting */
     INPUT_SEALED,
+    INPUT_SEALED_LATER,
     INPUT_DOCUMENT
 };
 
@@ -28,6 +33,7 @@ struct input {
     uint64_t size;            /* bytes, 0 if unknown */
     bool replayable;          /* a file or a spool: it never makes the gate wait */
     char sealed[SHA256_TEXT]; /* sha256 of its seal at the first reading, or "" */
+    bool unchecked;           /* its seal is to be checked, and has not been */
 };
 
 /* 66: no such operand; 65: not sealed whole, or a bad document; head is filled
@@ -36,7 +42,14 @@ int input_open(struct input *i, const char *operand, enum input_form form, struc
                struct err *e);
 void input_close(struct input *i);
 
-/* After the second reading of a sealed input, which c has seen. */
-bool input_same(const struct input *i, struct seal_check *c);
+/* 75: a signal ended its reading before its seal was seen. */
+int input_stopped(const struct input *i, struct err *e);
+
+/* Reads an unchecked input ahead after all. */
+int input_check(struct input *i, struct err *e);
+
+/* After the reading that counts of a sealed input, which c has seen: is it
+ * whole, and what was read ahead? 65 if not. */
+int input_whole(const struct input *i, struct seal_check *c, struct err *e);
 
 #endif

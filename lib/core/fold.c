@@ -232,9 +232,7 @@ static int next_event(struct source *s, struct event *ev, struct err *e)
 
 /* --- trash and bookkeeping, for every type ------------------------------ */
 
-enum trash { NOT_TRASH, TRASHED, RESTORED, PURGED };
-
-static enum trash trash_of(struct span event_type)
+enum trash trash_of(struct span event_type)
 {
     static const struct {
         const char *name;

@@ -15,6 +15,9 @@
 
 #include "core/store.h"
 
+enum trash { NOT_TRASH, TRASHED, RESTORED, PURGED };
+enum trash trash_of(struct span event_type);
+
 /* One entity's state. Spans are valid during the call that hands it out. */
 struct fold_row {
     struct span type, id, state;

@@ -1,6 +1,7 @@
 #include "store/projection.h"
 
 #include "base/hash.h"
+#include "core/sweep.h"
 #include "text/json.h"
 
 #include <errno.h>
@@ -17,6 +18,7 @@ struct job {
     struct buf type;
     bool known;   /* it has a row */
     bool touched; /* it has events beyond the floor */
+    bool swept;   /* folded together with others */
     int64_t watermark, failed_seq;
     char program[DIGEST_TEXT], failed_program[DIGEST_TEXT];
     char status[16];
@@ -209,7 +211,8 @@ static int open_writer(struct work *w, struct err *e)
                                     "VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)"};
     return db_exec(&w->write.db,
                    "CREATE TEMP TABLE folded(entity_type, entity_id, state_json, version, deleted, "
-                   "first_event_id, last_event_id, hlc, covered_seq)",
+                   "first_event_id, last_event_id, hlc, covered_seq); "
+                   "CREATE INDEX temp.folded_type ON folded(entity_type)",
                    e);
 }
 
@@ -281,10 +284,12 @@ static int save_job(struct work *w, const struct job *j, struct err *e)
     return rc;
 }
 
-static int copy_rows(struct work *w, int64_t from, int64_t *rows, struct err *e)
+static int copy_rows(struct work *w, const struct job *j, int64_t from, int64_t *rows,
+                     struct err *e)
 {
     struct stmt s = {.sql = "INSERT INTO projections(" FOLD_COLUMNS ") SELECT " FOLD_COLUMNS
-                            " FROM temp.folded WHERE rowid > ?1 AND rowid <= ?2 "
+                            " FROM temp.folded "
+                            "WHERE entity_type = ?3 AND rowid > ?1 AND rowid <= ?2 "
                             "ON CONFLICT(entity_type, entity_id) DO UPDATE SET "
                             "state_json = excluded.state_json, version = excluded.version, "
                             "deleted = excluded.deleted, first_event_id = excluded.first_event_id, "
@@ -297,6 +302,7 @@ static int copy_rows(struct work *w, int64_t from, int64_t *rows, struct err *e)
         return -1;
     stmt_bind_int(&s, 1, from);
     stmt_bind_int(&s, 2, from + COPY_ROWS);
+    stmt_bind_span(&s, 3, text(&j->type));
     rc = stmt_run(&s, e);
     *rows = sqlite3_changes(w->write.db.handle);
     stmt_free(&s);
@@ -335,7 +341,7 @@ static int take_step(struct work *w, const struct job *now, const struct step *t
         return -1;
     rc = unchanged(w, now, e);
     if (rc == 1 &&
-        ((t->from >= 0 && copy_rows(w, t->from, &rows, e)) ||
+        ((t->from >= 0 && copy_rows(w, now, t->from, &rows, e)) ||
          (t->strays && drop_strays(w, now, e)) || (t->after && save_job(w, t->after, e))))
         rc = -1;
     if (rc != 1) {
@@ -347,14 +353,33 @@ static int take_step(struct work *w, const struct job *now, const struct step *t
     return store_commit(&w->write, e) ? -1 : 1;
 }
 
+/* The type's rows in temp.folded are those after from, up to last; from is -1
+ * when there are none. */
+static int staged_rows(struct work *w, const struct job *j, int64_t *from, int64_t *last,
+                       struct err *e)
+{
+    struct stmt s = {.sql = "SELECT ifnull(min(rowid) - 1, -1), ifnull(max(rowid), -1) "
+                            "FROM temp.folded WHERE entity_type = ?1"};
+    int rc;
+
+    if (stmt_ready(&s, &w->write.db, e))
+        return -1;
+    stmt_bind_span(&s, 1, text(&j->type));
+    rc = stmt_step(&s, e);
+    *from = rc == 1 ? stmt_int(&s, 0) : -1;
+    *last = rc == 1 ? stmt_int(&s, 1) : -1;
+    stmt_free(&s);
+    return rc < 0 ? -1 : 0;
+}
+
 static int write_staged(struct work *w, struct job *j, bool rebuild, const char *program,
                         struct err *e)
 {
     struct job next = *j;
-    int64_t staged;
+    int64_t from, last;
     int rc = 1;
 
-    if (db_int(&w->write.db, "SELECT count(*) FROM temp.folded", &staged, e))
+    if (staged_rows(w, j, &from, &last, e))
         return -1;
     if (rebuild) {
         strcpy(next.status, "rebuilding");
@@ -363,16 +388,12 @@ static int write_staged(struct work *w, struct job *j, bool rebuild, const char 
         *j = next;
         j->known = true;
     }
-    for (int64_t from = 0; rc == 1 && from + COPY_ROWS < staged; from += COPY_ROWS)
+    for (; rc == 1 && from + COPY_ROWS < last; from += COPY_ROWS)
         rc = take_step(w, j, &(struct step){.from = from}, e);
     next.watermark = w->upto;
     strcpy(next.status, "ok");
     if (rc == 1)
-        rc = take_step(w, j,
-                       &(struct step){.from = staged ? (staged - 1) / COPY_ROWS * COPY_ROWS : -1,
-                                      .after = &next,
-                                      .strays = rebuild},
-                       e);
+        rc = take_step(w, j, &(struct step){.from = from, .after = &next, .strays = rebuild}, e);
     return rc < 0 ? -1 : 0;
 }
 
@@ -461,6 +482,18 @@ static int64_t decide(struct work *w, const struct job *j, const char *program, 
     return news < 0 ? -4 : news ? after : ok ? -2 : after;
 }
 
+static int settle(struct work *w, struct job *j, bool rebuild, const char *program, struct err *e)
+{
+    if (write_staged(w, j, rebuild, program, e))
+        return -1;
+    return add_name(&w->report->rebuilt, text(&j->type)) ? err_memory(e) : 0;
+}
+
+static int begin_staging(struct work *w, struct err *e)
+{
+    return open_writer(w, e) || db_exec(&w->write.db, "DELETE FROM temp.folded; BEGIN", e) ? -1 : 0;
+}
+
 static int fold_job(struct work *w, struct job *j, const char *reducer, const char *program,
                     int64_t after, struct err *e)
 {
@@ -474,7 +507,7 @@ static int fold_job(struct work *w, struct job *j, const char *reducer, const ch
     struct err why = ERR_NONE;
     int rc;
 
-    if (open_writer(w, e) || db_exec(&w->write.db, "DELETE FROM temp.folded; BEGIN", e))
+    if (begin_staging(w, e))
         return -1;
     rc = fold_run(&f, &why);
     if (db_exec(&w->write.db, "COMMIT", e))
@@ -487,9 +520,7 @@ static int fold_job(struct work *w, struct job *j, const char *reducer, const ch
         *e = why;
         return -1;
     }
-    if (write_staged(w, j, after < 0, program, e))
-        return -1;
-    return add_name(&w->report->rebuilt, text(&j->type)) ? err_memory(e) : 0;
+    return settle(w, j, after < 0, program, e);
 }
 
 static int run_job(struct work *w, struct job *j, struct err *e)
@@ -515,6 +546,97 @@ static int run_job(struct work *w, struct job *j, struct err *e)
     }
     buf_free(&reducer);
     return rc;
+}
+
+/* --- many types at once --------------------------------------------------- */
+
+/* Is the type to be folded from nothing, by the default rules? What cannot be
+ * told here is told when its turn comes. */
+static bool can_be_swept(struct work *w, const struct job *j)
+{
+    struct buf reducer = {0};
+    struct err ignored;
+    int found = find_reducer(w->paths, text(&j->type), &reducer, &ignored);
+
+    buf_free(&reducer);
+    return found == 0 && decide(w, j, "", &ignored) == -1;
+}
+
+static int count_events(struct work *w, const char *type, int64_t *n, struct err *e)
+{
+    struct stmt s = {.sql = type ? "SELECT count(*) FROM events WHERE entity_type = ?1"
+                                 : "SELECT count(*) FROM events"};
+    int rc;
+
+    if (stmt_ready(&s, &w->read->db, e))
+        return -1;
+    if (type)
+        stmt_bind_span(&s, 1, span_of(type));
+    rc = stmt_step(&s, e);
+    *n = rc == 1 ? stmt_int(&s, 0) : 0;
+    stmt_free(&s);
+    return rc < 0 ? -1 : 0;
+}
+
+/* Marks the jobs to be swept and lists their types. A walk through the whole
+ * log is worth it when half of the log is theirs; 0 if it is not. */
+static int64_t choose_swept(struct work *w, struct job *jobs, const char **types, struct err *e)
+{
+    int64_t theirs = 0, all, n;
+    size_t count = 0;
+
+    for (struct job *j = jobs; j; j = j->next) {
+        j->swept = can_be_swept(w, j);
+        if (!j->swept)
+            continue;
+        if (count_events(w, j->type.data, &n, e))
+            return -1;
+        theirs += n;
+        types[count++] = j->type.data;
+    }
+    if (!count || count_events(w, NULL, &all, e) || theirs * 2 >= all)
+        return (int64_t)count;
+    for (struct job *j = jobs; j; j = j->next)
+        j->swept = false;
+    return 0;
+}
+
+static int sweep_types(struct work *w, const char *const *types, size_t count, struct err *e)
+{
+    struct sweep s = {.st = w->read,
+                      .types = types,
+                      .type_count = count,
+                      .upto = w->upto,
+                      .take = stage_row,
+                      .ctx = w};
+    int rc;
+
+    if (begin_staging(w, e))
+        return -1;
+    rc = sweep_run(&s, e);
+    return db_exec(&w->write.db, rc < 0 ? "ROLLBACK" : "COMMIT", e) ? -1 : rc;
+}
+
+static int sweep_jobs(struct work *w, struct job *jobs, struct err *e)
+{
+    const char **types;
+    int64_t count = 0;
+    int rc;
+
+    for (struct job *j = jobs; j; j = j->next)
+        count++;
+    types = calloc((size_t)count + 1, sizeof *types);
+    if (!types)
+        return err_memory(e);
+    count = choose_swept(w, jobs, types, e);
+    rc = count > 0 ? sweep_types(w, types, (size_t)count, e) : (int)count;
+    free(types);
+    for (struct job *j = jobs; j; j = j->next) {
+        j->swept = j->swept && !rc; /* else one by one */
+        if (j->swept && settle(w, j, true, "", e))
+            return -1;
+    }
+    return rc < 0 ? -1 : 0;
 }
 
 /* --- all types ---------------------------------------------------------- */
@@ -571,8 +693,10 @@ int projection_catch_up(struct store *st, const struct projector_paths *p, const
         w.floor = 0;
     if (!rc)
         rc = list_jobs(&w, only_type, &jobs, e);
+    if (!rc)
+        rc = sweep_jobs(&w, jobs, e);
     for (struct job *j = jobs; j && !rc; j = j->next)
-        rc = run_job(&w, j, e);
+        rc = j->swept ? 0 : run_job(&w, j, e);
     if (!rc && !only_type)
         rc = raise_floor(&w, e);
     jobs_free(jobs);
