@@ -5,6 +5,7 @@
 #include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static const char usage[] =
@@ -188,6 +189,40 @@ static int append_files(char **operands, struct err *e)
     return 0;
 }
 
+static bool regular(const char *operand)
+{
+    struct stat st;
+
+    return !(strcmp(operand, "-") ? stat(operand, &st) : fstat(STDIN_FILENO, &st)) &&
+           S_ISREG(st.st_mode);
+}
+
+static bool all_regular(char **operands)
+{
+    if (!*operands)
+        return regular("-");
+    for (; *operands; operands++)
+        if (!regular(*operands))
+            return false;
+    return true;
+}
+
+/* A store that does not exist is filled beside its place when nothing is to
+ * be printed meanwhile and no input can keep the gate waiting. */
+static void open_store(char **operands)
+{
+    struct store_settings set = cli_store_settings(true);
+    struct err e = ERR_NONE;
+    int rc = 1;
+
+    if (cli.quiet && !from_options && all_regular(operands))
+        rc = store_build(&store, cli.db, &set, &e);
+    cli_check(rc, &e);
+    in.endless = rc == 0;
+    if (rc)
+        cli_store(&store, STORE_CREATE, !from_options);
+}
+
 static void summarise(void)
 {
     const struct intake *t = &in.intake;
@@ -210,8 +245,8 @@ int main(int argc, char **argv)
     if (from_options && argc - optind != 1)
         cli_usage_error("one event from options wants one PAYLOAD (\"-\" reads it from stdin)");
 
-    cli_store(&store, STORE_CREATE, !from_options);
     cli_on_exit(roll_back);
+    open_store(argv + optind);
     in.intake.st = &store;
     in.intake.site = cli.site;
     in.intake.echo = cli.quiet ? NULL : &in.echo;
@@ -220,6 +255,8 @@ int main(int argc, char **argv)
         cli_die(&e);
     if (from_options ? append_single(argv[optind], &e) : append_files(argv + optind, &e))
         cli_die(&e);
+    if (in.endless)
+        cli_check(store_publish(&store, &e), &e);
     progress_end(&in.progress);
     summarise();
     status = ingest_rejected(&in) ? 1 : 0;

@@ -111,7 +111,7 @@ CREATE INDEX idx_events_correlation ON events(correlation_id) WHERE correlation_
 CREATE INDEX idx_events_causation ON events(causation_id) WHERE causation_id IS NOT NULL;
 
 -- INDEXES: a store filled from nothing makes these last.
-CREATE INDEX idx_events_entity ON events(entity_type, entity_id, hlc);
+CREATE INDEX IF NOT EXISTS idx_events_entity ON events(entity_type, entity_id, hlc);
 CREATE INDEX idx_events_type ON events(event_type);
 CREATE INDEX idx_events_ts ON events(ts_device);
 CREATE INDEX idx_events_hlc ON events(hlc, event_id);

@@ -16,6 +16,13 @@ static const char schema[] = {
 #include "schema.inc"
     0};
 
+/* From here on what a store filled from nothing gets last; the index by entity
+ * stands first. */
+static const char *late_indexes(void)
+{
+    return strstr(schema, "-- INDEXES");
+}
+
 /* --- paths -------------------------------------------------------------- */
 
 static bool exists(const char *path)
@@ -190,7 +197,7 @@ static int configure(struct store *st, struct err *e)
                 "PRAGMA temp_store = FILE; PRAGMA mmap_size = 0",
                 e))
         return db_error(&st->db, e, "open the store");
-    return st->set.bulk ? db_exec(&st->db, "PRAGMA cache_size = -57344", e) : 0;
+    return st->set.bulk ? db_exec(&st->db, "PRAGMA cache_size = -32768", e) : 0;
 }
 
 /* What is in the file: 1 a store, 0 nothing yet, -1 something else. */
@@ -218,7 +225,7 @@ static int look_inside(struct store *st, struct err *e)
 
 static int fill_schema(struct store *st, bool indexes, struct err *e)
 {
-    const char *split = strstr(schema, "-- INDEXES");
+    const char *split = late_indexes();
     char *tables = strndup(schema, (size_t)(split - schema));
     char mark[128];
     int rc;
@@ -522,6 +529,20 @@ int store_build(struct store *st, const char *path, const struct store_settings 
     return rc;
 }
 
+int store_index_entities(struct store *st, struct err *e)
+{
+    char *first;
+    int rc;
+
+    if (!st->aside || st->entities_indexed)
+        return 0;
+    first = strndup(late_indexes(), strcspn(late_indexes(), ";"));
+    rc = first ? db_exec(&st->db, first, e) : err_memory(e);
+    free(first);
+    st->entities_indexed = !rc;
+    return rc;
+}
+
 static int sync_file(const char *path, struct err *e)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -552,7 +573,9 @@ static int put_in_place(const char *from, const char *to, struct err *e)
 
 int store_publish(struct store *st, struct err *e)
 {
-    if (db_exec(&st->db, strstr(schema, "-- INDEXES"), e) || db_exec(&st->db, "COMMIT", e) ||
+    /* Sorting takes as much again as the page cache may have. */
+    if (db_exec(&st->db, "PRAGMA cache_size = -16384; PRAGMA shrink_memory", e) ||
+        db_exec(&st->db, late_indexes(), e) || db_exec(&st->db, "COMMIT", e) ||
         db_exec(&st->db, "PRAGMA locking_mode = NORMAL; PRAGMA journal_mode = WAL", e))
         return -1;
     db_close(&st->db);

@@ -41,6 +41,7 @@ struct store {
     char *device;
     char *aside; /* while built aside: the file's name until it is published */
     bool in_transaction;
+    bool entities_indexed; /* of a store built aside */
 };
 
 /* 66: no such store. 65: not a lifeboat store. 78: a newer one than this
@@ -67,6 +68,9 @@ bool store_in_place(const struct store *st);
  * if there is something at the path already: open it in the ordinary way. */
 int store_build(struct store *st, const char *path, const struct store_settings *set,
                 struct err *e);
+/* Such a store has no index by entity yet: who has to look entities up in it
+ * asks for that one first. Does nothing for any other store. */
+int store_index_entities(struct store *st, struct err *e);
 /* Makes the indexes, syncs, and puts the file in place: all or nothing. */
 int store_publish(struct store *st, struct err *e);
 

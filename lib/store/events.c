@@ -158,7 +158,7 @@ static int newest_of_entity(struct intake *in, const struct event *ev, struct hl
     int rc;
 
     *newest = (struct hlc){0};
-    if (stmt_ready(s, &in->st->db, e))
+    if (store_index_entities(in->st, e) || stmt_ready(s, &in->st->db, e))
         return -1;
     stmt_bind_span(s, 1, ev->text[EVENT_ENTITY_TYPE]);
     stmt_bind_span(s, 2, ev->text[EVENT_ENTITY_ID]);
@@ -230,7 +230,7 @@ static int check_version(struct intake *in, const struct event *ev, struct err *
 
     if (in->expect < 0)
         return 0;
-    if (stmt_ready(s, &in->st->db, e))
+    if (store_index_entities(in->st, e) || stmt_ready(s, &in->st->db, e))
         return -1;
     stmt_bind_span(s, 1, ev->text[EVENT_ENTITY_TYPE]);
     stmt_bind_span(s, 2, ev->text[EVENT_ENTITY_ID]);
