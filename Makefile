@@ -85,8 +85,12 @@ check-crash: tests
 	tests/crash.sh
 check-faults: tests
 	tests/faults.sh
+check-stress: tests
+	tests/stress.sh
 fuzz:
 	tests/fuzz.sh
+latency: tests
+	tests/latency.sh
 bench: tests
 	tests/bench.sh
 
@@ -105,6 +109,6 @@ clean:
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 .SECONDARY:
-.PHONY: all tests check lint check-asan check-valgrind check-crash check-faults fuzz bench \
-	install uninstall clean FORCE
+.PHONY: all tests check lint check-asan check-valgrind check-crash check-faults check-stress \
+	fuzz latency bench install uninstall clean FORCE
 .DELETE_ON_ERROR:

@@ -249,8 +249,8 @@ static bool well_paired(const char *p, const char *end, size_t *n)
     *n = escape_length(p, end);
     if (*n != 6 || hex4(p + 2, end, &first) || first < 0xd800 || first > 0xdfff)
         return true;
-    if (first > 0xdbff || escape_length(p + 6, end) != 6 || hex4(p + 8, end, &second) ||
-        second < 0xdc00 || second > 0xdfff)
+    if (first > 0xdbff || end - p < 12 || p[6] != '\\' || p[7] != 'u' ||
+        hex4(p + 8, end, &second) || second < 0xdc00 || second > 0xdfff)
         return false;
     *n = 12;
     return true;

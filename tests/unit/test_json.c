@@ -710,6 +710,36 @@ static void check_compacts(void)
     buf_free(&out);
 }
 
+static const struct {
+    const char *text, *mended;
+} mends[] = {
+    {"[\"a\\u00e9\\n\",1]", "[\"a\\u00e9\\n\",1]"},
+    {"\"\\ud83d\\ude00\"", "\"\\ud83d\\ude00\""},
+    {"\"\\ud83d\"", "\"\\ufffd\""},
+    {"\"\\ude00\\ud83d\"", "\"\\ufffd\\ufffd\""},
+    {"\"\\ud83d\\ud83d\\ude00\"", "\"\\ufffd\\ud83d\\ude00\""},
+    {"\"\\ud83d\\u0041\"", "\"\\ufffd\\u0041\""},
+    {"{\"\\ud83d\":\"\\\\ud83d\"}", "{\"\\ufffd\":\"\\\\ud83d\"}"},
+    /* What looks like the other half, but is no escape. */
+    {"\"\\ud83d_ude00\"", "\"\\ufffd_ude00\""},
+    {"\"\\ud83d\\\\ude00\"", "\"\\ufffd\\\\ude00\""},
+};
+
+enum { MENDS = sizeof mends / sizeof *mends };
+
+static void check_mends(void)
+{
+    struct buf out = {0};
+
+    for (int i = 0; i < MENDS; i++) {
+        out.len = 0;
+        json_mend(span_of(mends[i].text), &out);
+        buf_term(&out);
+        is_str(out.data, mends[i].mended, "surrogates alone mended: %s", mends[i].text);
+    }
+    buf_free(&out);
+}
+
 /* --- walking ------------------------------------------------------------ */
 
 static int walk(const char *text, struct buf *seen, size_t *at)
@@ -763,7 +793,7 @@ int main(void)
     struct json_value v;
 
     plan(TAKEN + REFUSED + 2 + 7 + 2 * VALUES + FROZEN + 4 + INTS + 2 * QUOTES + 2 + 2 * COMPACTS +
-         11 + 1);
+         MENDS + 11 + 1);
     check_grammar();
     check_places();
     check_utf8();
@@ -776,6 +806,7 @@ int main(void)
     check_quotes();
     check_all_characters();
     check_compacts();
+    check_mends();
     check_walk();
     ok(json_whole(&j, (struct span){NULL, 0}, &v), "no text at all is refused without harm");
     json_end(&j);
