@@ -85,6 +85,10 @@ check-crash: tests
 	tests/crash.sh
 check-faults: tests
 	tests/faults.sh
+check-damage: tests
+	tests/damage.sh
+check-model: tests
+	tests/model.sh
 fuzz:
 	tests/fuzz.sh
 bench: tests
@@ -105,6 +109,6 @@ clean:
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 .SECONDARY:
-.PHONY: all tests check lint check-asan check-valgrind check-crash check-faults fuzz bench \
-	install uninstall clean FORCE
+.PHONY: all tests check lint check-asan check-valgrind check-crash check-faults \
+	check-damage check-model fuzz bench install uninstall clean FORCE
 .DELETE_ON_ERROR:
