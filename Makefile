@@ -87,6 +87,10 @@ check-faults: tests
 	tests/faults.sh
 check-stress: tests
 	tests/stress.sh
+check-damage: tests
+	tests/damage.sh
+check-model: tests
+	tests/model.sh
 fuzz:
 	tests/fuzz.sh
 latency: tests
@@ -110,5 +114,5 @@ clean:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 .SECONDARY:
 .PHONY: all tests check lint check-asan check-valgrind check-crash check-faults check-stress \
-	fuzz latency bench install uninstall clean FORCE
+	check-damage check-model fuzz latency bench install uninstall clean FORCE
 .DELETE_ON_ERROR:

@@ -122,6 +122,11 @@ static const char *id_from_object(struct span text, struct span *id, size_t *off
     return id->p ? NULL : "event_id: missing";
 }
 
+static bool is_space(char c)
+{
+    return c == ' ' || c == '\t';
+}
+
 /* The id a line names. Returns NULL, or why it names none, and where. */
 static const char *find_id(struct span text, struct span *id, size_t *offset)
 {
@@ -130,9 +135,9 @@ static const char *find_id(struct span text, struct span *id, size_t *offset)
 
     *id = (struct span){NULL, 0};
     *offset = 0;
-    while (text.n && strchr(" \t", text.p[text.n - 1]))
+    while (text.n && is_space(text.p[text.n - 1]))
         text.n--;
-    while (lead < text.n && strchr(" \t", text.p[lead]))
+    while (lead < text.n && is_space(text.p[lead]))
         lead++;
     text = (struct span){text.p + lead, text.n - lead};
     if (text.p[0] == '{')

@@ -432,7 +432,7 @@ sealed() { # FILE N: a sealed export of N events
     for ((n = 0; n < size - 1; n += ${checker:+13} + 1)); do
         head -c "$n" f >piece
         refused --require-seal piece || show_run "cut at byte $n: wanted 65" || return
-        [[ $(<"$ERR") == "evstore-restore: piece: "*"; nothing was restored" ]] || show_run "byte $n"
+        [[ $(tail -n 1 "$ERR") == "evstore-restore: piece: "*"; nothing was restored" ]] || show_run "byte $n"
     done
     # Without its very last line feed the seal is still whole, and so are the events.
     head -c -1 f >piece

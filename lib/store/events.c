@@ -91,14 +91,15 @@ static int decide_adoption(struct intake *in, struct err *e)
 int intake_begin(struct intake *in, struct err *e)
 {
     struct stmt *s = &in->sql->clock;
+    bool first = !in->started;
     int rc;
 
-    if (!in->started && decide_adoption(in, e))
+    if (first && decide_adoption(in, e))
         return -1;
     if (in->unfinished) /* what was read in a transaction that came to nothing */
         known_clear(&in->known);
     in->unfinished = true;
-    if (in->dry)
+    if (in->dry && !first) /* its clock goes on in memory */
         return 0;
     if (stmt_ready(s, &in->st->db, e))
         return -1;

@@ -13,7 +13,7 @@ bool line_is_control(struct span s)
     for (size_t i = 0; i < s.n && matched < sizeof mark - 1; i++) {
         if (s.p[i] == mark[matched])
             matched++;
-        else if (matched > 1 || !strchr(" \t", s.p[i]))
+        else if (matched > 1 || (s.p[i] != ' ' && s.p[i] != '\t'))
             return false;
     }
     return matched == sizeof mark - 1;
