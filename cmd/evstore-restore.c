@@ -536,6 +536,9 @@ static int finish(struct err *e)
     struct projector_paths paths = cli_projectors();
     char message[256];
 
+    batch_close(&in.batch);
+    if (store_is_open)
+        store_bulk_end(&store);
     if (!dry_run && !stop_signal() && !more &&
         projection_catch_up(&store, &paths, NULL, false, &report, e)) {
         /* The events are in; what they fold into can be made later. */

@@ -423,6 +423,14 @@ void store_close(struct store *st)
     st->device = st->path = NULL;
 }
 
+void store_bulk_end(struct store *st)
+{
+    struct err ignored;
+
+    st->set.bulk = false;
+    db_exec(&st->db, "PRAGMA cache_size = -2000; PRAGMA shrink_memory", &ignored);
+}
+
 /* --- transactions ------------------------------------------------------- */
 
 int store_begin(struct store *st, struct err *e)
@@ -584,6 +592,7 @@ int store_publish(struct store *st, struct err *e)
         return -1;
     free(st->aside);
     st->aside = NULL;
+    st->set.bulk = false;
     if (sync_folder(st->path, e) || open_file(st, SQLITE_OPEN_READWRITE, e))
         return -1;
     gate_touch(&st->gate);

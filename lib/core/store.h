@@ -50,6 +50,9 @@ int store_open(struct store *st, const char *path, enum store_mode mode,
                const struct store_settings *set, struct err *e);
 void store_close(struct store *st);
 
+/* The many events are in: gives the large page cache back. */
+void store_bulk_end(struct store *st);
+
 int store_begin(struct store *st, struct err *e);
 /* On failure nothing of the transaction is kept; 76 when the store was
  * replaced or removed meanwhile. Always leaves the gate. */
