@@ -107,11 +107,12 @@ static int tell(struct projection_report *r)
 
 static int fold_types(char **types, bool rebuild)
 {
-    struct projection_report r;
     struct err e = ERR_NONE;
     int status = 0;
 
     do {
+        struct projection_report r = {0};
+
         cli_check(projection_catch_up(&store, &paths, *types, rebuild, &r, &e), &e);
         if (rebuild && *types && !r.rebuilt.len && !r.failures) {
             cli_warn("%s: no events of this type", *types);

@@ -100,6 +100,7 @@ static struct restore_run run = {.kind = "restore", .source_device = "unknown"};
 static struct seal_check seal; /* of the input being read */
 static struct doc document_head;
 static struct input *inputs;
+static struct projection_report report;
 static size_t input_count;
 static const char *source, *cursor_of, *status_of;
 static char cursor[SEAL_CURSOR_MAX]; /* the last one received, not yet stored */
@@ -497,6 +498,7 @@ static int read_inputs(struct err *e)
             return -1;
     progress_end(&in.progress);
     run.now = counts_now();
+    batch_close(&in.batch);
     return 0;
 }
 
@@ -530,21 +532,43 @@ static int end_run(struct store *st, struct restore_run *r, struct err *e)
     return restore_end(st, r, ending.status, ending.message, e);
 }
 
+static int catch_up(struct store *st, const struct projector_paths *paths,
+                    struct projection_report *r, struct err *e)
+{
+    return projection_catch_up(st, paths, NULL, false, r, e);
+}
+
+/* The events are in; what they fold into can be made later. */
+static void project(int (*how)(struct store *, const struct projector_paths *,
+                               struct projection_report *, struct err *),
+                    struct err *e)
+{
+    struct projector_paths paths = cli_projectors();
+
+    if (dry_run || stop_signal() || more || !how(&store, &paths, &report, e))
+        return;
+    report.failures++;
+    snprintf(report.message, sizeof report.message, "projections: %.480s", e->msg);
+}
+
+/* What was built beside its place is completed and put there. */
+static int publish(struct err *e)
+{
+    if (dry_run)
+        return 0;
+    if (store_index(&store, e))
+        return -1;
+    project(projection_build, e);
+    return store_publish(&store, e);
+}
+
 static int finish(struct err *e)
 {
-    struct projection_report report = {0};
-    struct projector_paths paths = cli_projectors();
     char message[256];
 
-    batch_close(&in.batch);
     if (store_is_open)
         store_bulk_end(&store);
-    if (!dry_run && !stop_signal() && !more &&
-        projection_catch_up(&store, &paths, NULL, false, &report, e)) {
-        /* The events are in; what they fold into can be made later. */
-        report.failures++;
-        snprintf(report.message, sizeof report.message, "projections: %.480s", e->msg);
-    }
+    project(catch_up, e);
     if (report.failures)
         cli_warn("%s", report.message);
     ending.status = outcome(&report, message);
@@ -577,7 +601,7 @@ static int restore(char **operands, int n)
         cli_die(&e);
     if (transact(restore_begin, &e))
         cli_die(&e);
-    if (read_inputs(&e) || (in.endless && !dry_run && store_publish(&store, &e))) {
+    if (read_inputs(&e) || (in.endless && publish(&e))) {
         if (e.status == EX_TEMPFAIL && stop_signal() && require_seal)
             cli_die(&e);
         give_up(&e);

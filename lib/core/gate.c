@@ -75,19 +75,17 @@ static void on_alarm(int number)
     (void)number;
 }
 
-/* A signal every 50 ms gets a blocking lock out of its wait, so that the
- * time limit is kept even when the first signal comes just before the wait. */
-static void alarm_every(long ms, struct sigaction *old)
+/* A signal every ms (0: no more) gets a blocking lock out of its wait, so that
+ * the time limit is kept even when the first signal comes just before the wait.
+ * Its handler stays: the last signal may come late. */
+static void alarm_every(long ms)
 {
     struct itimerval every = {{ms / 1000, ms % 1000 * 1000}, {ms / 1000, ms % 1000 * 1000}};
     struct sigaction sa = {.sa_handler = on_alarm};
 
     sigemptyset(&sa.sa_mask);
-    if (ms)
-        sigaction(SIGALRM, &sa, old);
+    sigaction(SIGALRM, &sa, NULL);
     setitimer(ITIMER_REAL, &every, NULL);
-    if (!ms)
-        sigaction(SIGALRM, old, NULL);
 }
 
 static int turnstile(int fd, int command, short type)
@@ -111,10 +109,9 @@ static int try_locks(int fd, bool blocking, bool *at_turnstile)
 static int wait_locks(struct gate *g, int wait_s, bool *at_turnstile, struct err *e)
 {
     int64_t until = clock_boot_ms() + (int64_t)wait_s * 1000;
-    struct sigaction old;
     int rc = -1;
 
-    alarm_every(50, &old);
+    alarm_every(50);
     for (;;) {
         if (!try_locks(g->fd, true, at_turnstile)) {
             rc = 0;
@@ -135,7 +132,7 @@ static int wait_locks(struct gate *g, int wait_s, bool *at_turnstile, struct err
             break;
         }
     }
-    alarm_every(0, &old);
+    alarm_every(0);
     return rc;
 }
 

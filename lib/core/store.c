@@ -551,6 +551,16 @@ int store_index_entities(struct store *st, struct err *e)
     return rc;
 }
 
+int store_index(struct store *st, struct err *e)
+{
+    /* Sorting takes as much again as the page cache may have. */
+    if (!st->indexed && (db_exec(&st->db, "PRAGMA cache_size = -16384; PRAGMA shrink_memory", e) ||
+                         db_exec(&st->db, late_indexes(), e)))
+        return -1;
+    st->indexed = true;
+    return 0;
+}
+
 static int sync_file(const char *path, struct err *e)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -581,9 +591,7 @@ static int put_in_place(const char *from, const char *to, struct err *e)
 
 int store_publish(struct store *st, struct err *e)
 {
-    /* Sorting takes as much again as the page cache may have. */
-    if (db_exec(&st->db, "PRAGMA cache_size = -16384; PRAGMA shrink_memory", e) ||
-        db_exec(&st->db, late_indexes(), e) || db_exec(&st->db, "COMMIT", e) ||
+    if (store_index(st, e) || db_exec(&st->db, "COMMIT", e) ||
         db_exec(&st->db, "PRAGMA locking_mode = NORMAL; PRAGMA journal_mode = WAL", e))
         return -1;
     db_close(&st->db);

@@ -41,7 +41,7 @@ struct store {
     char *device;
     char *aside; /* while built aside: the file's name until it is published */
     bool in_transaction;
-    bool entities_indexed; /* of a store built aside */
+    bool entities_indexed, indexed; /* of a store built aside */
 };
 
 /* 66: no such store. 65: not a lifeboat store. 78: a newer one than this
@@ -74,7 +74,10 @@ int store_build(struct store *st, const char *path, const struct store_settings 
 /* Such a store has no index by entity yet: who has to look entities up in it
  * asks for that one first. Does nothing for any other store. */
 int store_index_entities(struct store *st, struct err *e);
-/* Makes the indexes, syncs, and puts the file in place: all or nothing. */
+/* Makes the indexes: the events are in. */
+int store_index(struct store *st, struct err *e);
+/* Makes the indexes if need be, syncs, and puts the file in place: all or
+ * nothing. */
 int store_publish(struct store *st, struct err *e);
 
 /* A value of the meta table, NULL if absent; the caller frees. */

@@ -18,6 +18,7 @@ struct entity {
     const char *type;
     char *state; /* NULL: {} */
     size_t state_len, state_room;
+    uint64_t shape; /* of the flat patch that is the whole state, or 0 */
     int64_t version;
     int deleted;
     bool odd; /* left to core/fold */
@@ -156,13 +157,21 @@ static int set_state(struct walk *w, struct entity *en, struct span state)
     return 0;
 }
 
+/* Readings of the same members come again and again: each replaces the whole
+ * state, which then need not be looked at. */
 static int patch(struct walk *w, struct entity *en, struct span payload)
 {
     struct span state = en->state ? (struct span){en->state, en->state_len} : SPAN("{}");
-    int rc;
+    struct patch p;
+    bool whole;
+    int rc = payload.n > STATE_MAX ? 1 : patch_read(&p, payload);
 
-    w->scratch.len = 0;
-    rc = payload.n > STATE_MAX ? 1 : patch_apply(state, payload, &w->scratch);
+    if (!rc) {
+        whole = p.flat && (!en->state || en->shape == p.shape);
+        en->shape = whole ? p.shape : 0;
+        w->scratch.len = 0;
+        rc = patch_apply(&p, whole ? SPAN("{}") : state, &w->scratch);
+    }
     if (rc < 0)
         return -1;
     if (rc > 0 || w->scratch.len > STATE_MAX) {

@@ -28,10 +28,10 @@ struct job {
 
 /* One catch-up: what it reads, what it writes with, up to where. */
 struct work {
-    struct store *read, write;
-    bool writing;  /* write is open */
-    int64_t upto;  /* the newest event of the snapshot */
-    int64_t floor; /* every type has been considered up to here */
+    struct store *read;
+    struct store *to, own; /* where it writes: own, once that is open */
+    int64_t upto;          /* the newest event of the snapshot */
+    int64_t floor;         /* every type has been considered up to here */
     bool rebuild;
     bool unsettled; /* a type was left as it was: not all is folded up to upto */
     const struct projector_paths *paths;
@@ -201,15 +201,15 @@ static int open_writer(struct work *w, struct err *e)
 {
     struct store_settings set = w->read->set;
 
-    if (w->writing)
+    if (w->to)
         return 0;
     set.bulk = false;
-    if (store_open(&w->write, w->read->path, STORE_WRITE, &set, e))
+    if (store_open(&w->own, w->read->path, STORE_WRITE, &set, e))
         return -1;
-    w->writing = true;
+    w->to = &w->own;
     w->stage = (struct stmt){.sql = "INSERT INTO temp.folded(" FOLD_COLUMNS ") "
                                     "VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)"};
-    return db_exec(&w->write.db,
+    return db_exec(&w->to->db,
                    "CREATE TEMP TABLE folded(entity_type, entity_id, state_json, version, deleted, "
                    "first_event_id, last_event_id, hlc, covered_seq); "
                    "CREATE INDEX temp.folded_type ON folded(entity_type)",
@@ -223,7 +223,7 @@ static int stage_row(void *ctx, const struct fold_row *row, struct err *e)
     struct work *w = ctx;
     struct stmt *s = &w->stage;
 
-    if (stmt_ready(s, &w->write.db, e))
+    if (stmt_ready(s, &w->to->db, e))
         return -1;
     stmt_bind_span(s, 1, row->type);
     stmt_bind_span(s, 2, row->id);
@@ -244,7 +244,7 @@ static int unchanged(struct work *w, const struct job *j, struct err *e)
                             "FROM projectors WHERE entity_type = ?1"};
     int rc;
 
-    if (stmt_ready(&s, &w->write.db, e))
+    if (stmt_ready(&s, &w->to->db, e))
         return -1;
     stmt_bind_span(&s, 1, text(&j->type));
     stmt_bind_int(&s, 2, j->watermark);
@@ -268,7 +268,7 @@ static int save_job(struct work *w, const struct job *j, struct err *e)
     bool failed = !strcmp(j->status, "failed");
     int rc;
 
-    if (stmt_ready(&s, &w->write.db, e))
+    if (stmt_ready(&s, &w->to->db, e))
         return -1;
     stmt_bind_span(&s, 1, text(&j->type));
     stmt_bind_int(&s, 2, j->watermark);
@@ -298,13 +298,13 @@ static int copy_rows(struct work *w, const struct job *j, int64_t from, int64_t 
                             "WHERE excluded.covered_seq >= projections.covered_seq"};
     int rc;
 
-    if (stmt_ready(&s, &w->write.db, e))
+    if (stmt_ready(&s, &w->to->db, e))
         return -1;
     stmt_bind_int(&s, 1, from);
     stmt_bind_int(&s, 2, from + COPY_ROWS);
     stmt_bind_span(&s, 3, text(&j->type));
     rc = stmt_run(&s, e);
-    *rows = sqlite3_changes(w->write.db.handle);
+    *rows = sqlite3_changes(w->to->db.handle);
     stmt_free(&s);
     return rc;
 }
@@ -315,7 +315,7 @@ static int drop_strays(struct work *w, const struct job *j, struct err *e)
     struct stmt s = {.sql = "DELETE FROM projections WHERE entity_type = ?1 AND covered_seq < ?2"};
     int rc;
 
-    if (stmt_ready(&s, &w->write.db, e))
+    if (stmt_ready(&s, &w->to->db, e))
         return -1;
     stmt_bind_span(&s, 1, text(&j->type));
     stmt_bind_int(&s, 2, w->upto);
@@ -337,7 +337,7 @@ static int take_step(struct work *w, const struct job *now, const struct step *t
     int64_t rows = 0;
     int rc;
 
-    if (store_begin(&w->write, e))
+    if (store_begin(w->to, e))
         return -1;
     rc = unchanged(w, now, e);
     if (rc == 1 &&
@@ -345,12 +345,12 @@ static int take_step(struct work *w, const struct job *now, const struct step *t
          (t->strays && drop_strays(w, now, e)) || (t->after && save_job(w, t->after, e))))
         rc = -1;
     if (rc != 1) {
-        store_rollback(&w->write);
+        store_rollback(w->to);
         w->unsettled = true;
         return rc;
     }
     w->report->rows += (uint64_t)rows;
-    return store_commit(&w->write, e) ? -1 : 1;
+    return store_commit(w->to, e) ? -1 : 1;
 }
 
 /* The type's rows in temp.folded are those after from, up to last; from is -1
@@ -362,7 +362,7 @@ static int staged_rows(struct work *w, const struct job *j, int64_t *from, int64
                             "FROM temp.folded WHERE entity_type = ?1"};
     int rc;
 
-    if (stmt_ready(&s, &w->write.db, e))
+    if (stmt_ready(&s, &w->to->db, e))
         return -1;
     stmt_bind_span(&s, 1, text(&j->type));
     rc = stmt_step(&s, e);
@@ -491,7 +491,7 @@ static int settle(struct work *w, struct job *j, bool rebuild, const char *progr
 
 static int begin_staging(struct work *w, struct err *e)
 {
-    return open_writer(w, e) || db_exec(&w->write.db, "DELETE FROM temp.folded; BEGIN", e) ? -1 : 0;
+    return open_writer(w, e) || db_exec(&w->to->db, "DELETE FROM temp.folded; BEGIN", e) ? -1 : 0;
 }
 
 static int fold_job(struct work *w, struct job *j, const char *reducer, const char *program,
@@ -510,7 +510,7 @@ static int fold_job(struct work *w, struct job *j, const char *reducer, const ch
     if (begin_staging(w, e))
         return -1;
     rc = fold_run(&f, &why);
-    if (db_exec(&w->write.db, "COMMIT", e))
+    if (db_exec(&w->to->db, "COMMIT", e))
         return -1;
     if (rc == 1)
         return note_failure(w, j, program, &why, e);
@@ -611,10 +611,22 @@ static int sweep_types(struct work *w, const char *const *types, size_t count, s
                       .ctx = w};
     int rc;
 
+    if (w->read == w->to)
+        return sweep_run(&s, e);
     if (begin_staging(w, e))
         return -1;
     rc = sweep_run(&s, e);
-    return db_exec(&w->write.db, rc < 0 ? "ROLLBACK" : "COMMIT", e) ? -1 : rc;
+    return db_exec(&w->to->db, rc < 0 ? "ROLLBACK" : "COMMIT", e) ? -1 : rc;
+}
+
+/* In a store that is being built nobody else can be in the way. */
+static int settle_built(struct work *w, struct job *j, struct err *e)
+{
+    strcpy(j->status, "ok");
+    j->watermark = w->upto;
+    if (save_job(w, j, e))
+        return -1;
+    return add_name(&w->report->rebuilt, text(&j->type)) ? err_memory(e) : 0;
 }
 
 static int sweep_jobs(struct work *w, struct job *jobs, struct err *e)
@@ -633,10 +645,10 @@ static int sweep_jobs(struct work *w, struct job *jobs, struct err *e)
     free(types);
     for (struct job *j = jobs; j; j = j->next) {
         j->swept = j->swept && !rc; /* else one by one */
-        if (j->swept && settle(w, j, true, "", e))
+        if (j->swept && (w->read == w->to ? settle_built(w, j, e) : settle(w, j, true, "", e)))
             return -1;
     }
-    return rc < 0 ? -1 : 0;
+    return rc;
 }
 
 /* --- all types ---------------------------------------------------------- */
@@ -661,17 +673,17 @@ static int raise_floor(struct work *w, struct err *e)
 
     if (w->floor == w->upto || w->unsettled)
         return 0;
-    if (open_writer(w, e) || store_begin(&w->write, e))
+    if (open_writer(w, e) || store_begin(w->to, e))
         return -1;
     snprintf(value, sizeof value, "%lld", (long long)w->upto);
-    rc = read_floor(&w->write, &now, e);
+    rc = read_floor(w->to, &now, e);
     if (!rc && now < w->upto)
-        rc = store_meta_set(&w->write, "projected", value, e);
+        rc = store_meta_set(w->to, "projected", value, e);
     if (rc) {
-        store_rollback(&w->write);
+        store_rollback(w->to);
         return -1;
     }
-    return store_commit(&w->write, e);
+    return store_commit(w->to, e);
 }
 
 static int newest(struct store *st, int64_t *seq, struct err *e)
@@ -686,24 +698,41 @@ int projection_catch_up(struct store *st, const struct projector_paths *p, const
     struct job *jobs = NULL;
     int rc = store_snapshot(st, e);
 
-    *r = (struct projection_report){0};
     if (!rc)
         rc = newest(st, &w.upto, e) || read_floor(st, &w.floor, e);
     if (!rc && rebuild)
         w.floor = 0;
     if (!rc)
         rc = list_jobs(&w, only_type, &jobs, e);
-    if (!rc)
-        rc = sweep_jobs(&w, jobs, e);
+    if (!rc && sweep_jobs(&w, jobs, e) < 0)
+        rc = -1;
     for (struct job *j = jobs; j && !rc; j = j->next)
         rc = j->swept ? 0 : run_job(&w, j, e);
     if (!rc && !only_type)
         rc = raise_floor(&w, e);
     jobs_free(jobs);
-    if (w.writing)
-        store_close(&w.write);
+    if (w.to)
+        store_close(w.to);
     store_snapshot_end(st);
     return rc ? -1 : 0;
+}
+
+int projection_build(struct store *st, const struct projector_paths *p, struct projection_report *r,
+                     struct err *e)
+{
+    struct work w = {.read = st, .to = st, .rebuild = true, .paths = p, .report = r};
+    struct job *jobs = NULL;
+    int rc = newest(st, &w.upto, e) || list_jobs(&w, NULL, &jobs, e) ? -1 : 0;
+
+    w.stage.sql = "INSERT INTO projections(" FOLD_COLUMNS ") "
+                  "VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+    if (!rc)
+        rc = sweep_jobs(&w, jobs, e);
+    if (rc == 1)
+        rc = db_exec(&st->db, "DELETE FROM projections", e);
+    stmt_free(&w.stage);
+    jobs_free(jobs);
+    return rc;
 }
 
 /* --- folding for readers ------------------------------------------------ */

@@ -29,6 +29,12 @@ struct projection_report {
  * where the store fails; a failing reducer is in the report. */
 int projection_catch_up(struct store *st, const struct projector_paths *p, const char *only_type,
                         bool rebuild, struct projection_report *r, struct err *e);
+
+/* The same for a store built aside, its indexes made: only what is folded by
+ * the default rules, and only if one walk through the log is worth it; the
+ * rest is for projection_catch_up, after it is in place. Both add to r. */
+int projection_build(struct store *st, const struct projector_paths *p, struct projection_report *r,
+                     struct err *e);
 void projection_report_free(struct projection_report *r);
 
 /* Folds without writing: every row of a type (NULL: of all), or of one entity,

@@ -1,20 +1,10 @@
 #include "text/patch.h"
 
-#include <stdbool.h>
+#include "base/hash.h"
+
 #include <string.h>
 
-enum { MEMBERS = 48, DEPTH = 32, ODD = 1 };
-
-struct member {
-    struct span name; /* with its quotes */
-    struct span value;
-    bool used;
-};
-
-struct members {
-    struct member at[MEMBERS];
-    size_t count;
-};
+enum { DEPTH = 32, ODD = 1 };
 
 /* --- walking a valid text -------------------------------------------------- */
 
@@ -72,7 +62,7 @@ static const char *pass_value(const char *p, const char *end)
 /* The member at *p, which is past the brace or the comma; passes it and what
  * separates it from the next. False when there is none, or none that is whole;
  * then *p is NULL unless the object ends there. */
-static bool next_member(const char **p, const char *end, struct member *m)
+static bool next_member(const char **p, const char *end, struct patch_member *m)
 {
     const char *name = *p, *colon, *stop;
 
@@ -88,45 +78,45 @@ static bool next_member(const char **p, const char *end, struct member *m)
     if (!stop || stop >= end)
         return false;
     *p = stop + 1;
-    *m = (struct member){.name = {name, (size_t)(colon - name)},
+    *m = (struct patch_member){.name = {name, (size_t)(colon - name)},
                          .value = {colon + 1, (size_t)(stop - colon - 1)}};
     return m->value.n > 0;
 }
 
 /* --- patching ---------------------------------------------------------------- */
 
-static bool ordinary(const struct members *m, struct span name)
+static bool ordinary(const struct patch *m, struct span name)
 {
     if (memchr(name.p, '\\', name.n))
         return false;
     for (size_t i = 0; i < m->count; i++)
-        if (span_eq(m->at[i].name, name))
+        if (span_eq(m->members[i].name, name))
             return false;
     return true;
 }
 
-static int list(struct span object, struct members *m)
+static int list(struct span object, struct patch *m)
 {
     const char *p = object.p + 1, *end = object.p + object.n;
-    struct member next;
+    struct patch_member next;
 
     m->count = 0;
     while (next_member(&p, end, &next)) {
-        if (m->count == MEMBERS || !ordinary(m, next.name))
+        if (m->count == PATCH_MEMBERS || !ordinary(m, next.name))
             return ODD;
-        m->at[m->count++] = next;
+        m->members[m->count++] = next;
     }
     return p ? 0 : ODD;
 }
 
 /* The patch's member of this name. They mostly stand in the state's order. */
-static struct member *find(struct members *m, size_t guess, struct span name)
+static struct patch_member *find(struct patch *m, size_t guess, struct span name)
 {
-    if (guess < m->count && span_eq(m->at[guess].name, name))
-        return &m->at[guess];
+    if (guess < m->count && span_eq(m->members[guess].name, name))
+        return &m->members[guess];
     for (size_t i = 0; i < m->count; i++)
-        if (span_eq(m->at[i].name, name))
-            return &m->at[i];
+        if (span_eq(m->members[i].name, name))
+            return &m->members[i];
     return NULL;
 }
 
@@ -140,7 +130,7 @@ static bool is_object(struct span value)
     return value.n && value.p[0] == '{';
 }
 
-static int apply(struct span state, struct members *patch, struct buf *out, int depth);
+static int apply(struct span state, struct patch *patch, struct buf *out, int depth);
 
 static int put_name(struct span name, struct buf *out)
 {
@@ -151,7 +141,7 @@ static int put_name(struct span name, struct buf *out)
 
 static int put_new(struct span name, struct span old, struct span new, struct buf *out, int depth)
 {
-    struct members inner;
+    struct patch inner;
 
     if (put_name(name, out))
         return -1;
@@ -162,10 +152,10 @@ static int put_new(struct span name, struct span old, struct span new, struct bu
     return apply(is_object(old) ? old : SPAN("{}"), &inner, out, depth + 1);
 }
 
-static int put_old(const struct member *old, struct members *patch, size_t guess, struct buf *out,
-                   int depth)
+static int put_old(const struct patch_member *old, struct patch *patch, size_t guess,
+                   struct buf *out, int depth)
 {
-    struct member *new = find(patch, guess, old->name);
+    struct patch_member *new = find(patch, guess, old->name);
 
     if (!new)
         return put_name(old->name, out) || buf_add(out, old->value.p, old->value.n) ? -1 : 0;
@@ -173,18 +163,18 @@ static int put_old(const struct member *old, struct members *patch, size_t guess
     return is_null(new->value) ? 0 : put_new(old->name, old->value, new->value, out, depth);
 }
 
-static int apply(struct span state, struct members *patch, struct buf *out, int depth)
+static int apply(struct span state, struct patch *patch, struct buf *out, int depth)
 {
     const char *p = state.p + 1, *end = state.p + state.n;
     int rc = buf_addc(out, '{');
-    struct member old;
+    struct patch_member old;
 
     for (size_t i = 0; !rc && next_member(&p, end, &old); i++)
         rc = put_old(&old, patch, i, out, depth);
     if (!rc && !p)
         return ODD;
     for (size_t i = 0; !rc && i < patch->count; i++) {
-        const struct member *new = &patch->at[i];
+        const struct patch_member *new = &patch->members[i];
 
         if (!new->used && !is_null(new->value))
             rc = put_new(new->name, SPAN("{}"), new->value, out, depth);
@@ -192,20 +182,31 @@ static int apply(struct span state, struct members *patch, struct buf *out, int 
     return rc ? rc : buf_addc(out, '}');
 }
 
-int patch_apply(struct span state, struct span payload, struct buf *out)
+int patch_read(struct patch *p, struct span payload)
 {
-    struct members patch;
-    size_t from = out->len;
-    int rc = 0;
-
     if (is_object(payload)) {
-        rc = list(payload, &patch);
+        if (list(payload, p))
+            return ODD;
     } else {
-        patch.at[0] = (struct member){.name = SPAN("\"value\""), .value = payload};
-        patch.count = 1;
+        p->members[0] = (struct patch_member){.name = SPAN("\"value\""), .value = payload};
+        p->count = 1;
     }
-    if (!rc)
-        rc = apply(state, &patch, out, 0);
+    p->flat = true;
+    p->shape = p->count;
+    for (size_t i = 0; i < p->count; i++) {
+        const struct patch_member *m = &p->members[i];
+
+        p->flat = p->flat && !is_null(m->value) && !is_object(m->value);
+        p->shape = p->shape * 31 + hash_bytes(m->name.p, m->name.n).lo;
+    }
+    return 0;
+}
+
+int patch_apply(struct patch *p, struct span state, struct buf *out)
+{
+    size_t from = out->len;
+    int rc = apply(state, p, out, 0);
+
     if (rc)
         out->len = from;
     return rc;

@@ -10,9 +10,31 @@
 
 #include "base/buf.h"
 
-/* Appends the patched state to out. payload is a patch if it is an object,
- * else it becomes {"value":payload}. 0, 1 when it is out of the ordinary (out
- * is as it was), -1 when memory ran out. */
-int patch_apply(struct span state, struct span payload, struct buf *out);
+#include <stdbool.h>
+#include <stdint.h>
+
+enum { PATCH_MEMBERS = 48 };
+
+struct patch_member {
+    struct span name; /* with its quotes */
+    struct span value;
+    bool used;
+};
+
+struct patch {
+    struct patch_member members[PATCH_MEMBERS];
+    size_t count;
+    bool flat;      /* no member is null or an object */
+    uint64_t shape; /* of a flat one: a hash of its names in their order */
+};
+
+/* Reads a payload: a patch if it is an object, else {"value":payload}. The
+ * spans point into it. 0, or 1 when it is out of the ordinary. */
+int patch_read(struct patch *p, struct span payload);
+
+/* Appends the patched state to out. 0, 1 when it is out of the ordinary (out
+ * is as it was), -1 when memory ran out. A state that was itself made by a
+ * flat patch of the same shape on {} need not be given: it is {} again. */
+int patch_apply(struct patch *p, struct span state, struct buf *out);
 
 #endif
