@@ -322,7 +322,7 @@ int sweep_run(struct sweep *s, struct err *e)
     if (!w.chains)
         return err_memory(e);
     for (;;) {
-        uint64_t span = w.to - w.from;
+        uint64_t span;
 
         rc = walk_log(&w, e);
         if (!rc)

@@ -79,7 +79,7 @@ static bool next_member(const char **p, const char *end, struct patch_member *m)
         return false;
     *p = stop + 1;
     *m = (struct patch_member){.name = {name, (size_t)(colon - name)},
-                         .value = {colon + 1, (size_t)(stop - colon - 1)}};
+                               .value = {colon + 1, (size_t)(stop - colon - 1)}};
     return m->value.n > 0;
 }
 
