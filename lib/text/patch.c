@@ -101,6 +101,8 @@ static int list(struct span object, struct patch *m)
     struct patch_member next;
 
     m->count = 0;
+    if (end[-1] != '}')
+        return ODD;
     while (next_member(&p, end, &next)) {
         if (m->count == PATCH_MEMBERS || !ordinary(m, next.name))
             return ODD;
