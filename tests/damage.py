@@ -303,7 +303,8 @@ def restore(name, data, wanted, intake, there, *options):
     label = " ".join([f"{name}: restore", *options, "into there.db" * bool(there)])
     if wanted is None:
         status, store, wanted = 65, dict(there), {"status": "FAILED", "events_received": 0}
-        if not there and list(WORK.glob("s.db*")) not in ([], [WORK / "s.db-restore"]):
+        left = {path.name for path in WORK.glob("s.db*")}
+        if not there and left - {"s.db-restore", "s.db-gate"}:
             return [f"{label}: refused, and yet there is a store"]
     else:
         status, store = int(wanted["status"] == "PARTIAL"), intake[3]
