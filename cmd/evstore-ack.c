@@ -95,7 +95,7 @@ static const char *id_from_string(struct span text, struct span *id, size_t *off
     if (json_whole(&json, text, &v))
         return bad_json(offset);
     *id = text_of(&v);
-    return id->p ? NULL : "out of memory";
+    return id->p ? NULL : json_no_memory;
 }
 
 static const char *id_from_object(struct span text, struct span *id, size_t *offset)
@@ -108,7 +108,11 @@ static const char *id_from_object(struct span text, struct span *id, size_t *off
     if (json_open(&json))
         return bad_json(offset);
     while ((rc = json_member(&json, &first, &key, &v)) == 1) {
-        if (!span_eq(text_of(&key), SPAN("event_id")))
+        struct span name = text_of(&key);
+
+        if (!name.p)
+            return json_no_memory;
+        if (!span_eq(name, SPAN("event_id")))
             continue;
         *offset = (size_t)(key.raw.p - text.p);
         if (id->p)
@@ -116,6 +120,8 @@ static const char *id_from_object(struct span text, struct span *id, size_t *off
         if (v.kind != JSON_STRING)
             return "event_id: wants a string";
         *id = text_of(&v);
+        if (!id->p)
+            return json_no_memory;
     }
     if (rc || json_finish(&json))
         return bad_json(offset);
@@ -179,7 +185,7 @@ static int take_line(const struct line *l, bool too_long, struct err *e)
     *m = (struct mark){.line = *l};
     why = find_id(l->text, &m->id, &offset);
     if (why)
-        return refuse(l, offset, why, e);
+        return why == json_no_memory ? err_memory(e) : refuse(l, offset, why, e);
     count++;
     return 0;
 }

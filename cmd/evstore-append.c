@@ -1,7 +1,9 @@
 /* evstore-append: events that happen here, into the store. */
+#include "base/stop.h"
 #include "cli/ingest.h"
 #include "text/utf8.h"
 
+#include <errno.h>
 #include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
@@ -121,6 +123,16 @@ static void parse_options(int argc, char **argv)
     }
 }
 
+static ssize_t read_stdin(char *p, size_t room)
+{
+    ssize_t n;
+
+    do
+        n = read(STDIN_FILENO, p, room);
+    while (n < 0 && errno == EINTR && !stop_signal());
+    return n;
+}
+
 /* All of standard input, for a payload. */
 static int read_payload(struct buf *b, struct err *e)
 {
@@ -131,7 +143,7 @@ static int read_payload(struct buf *b, struct err *e)
             return err_set(e, EX_DATAERR, "PAYLOAD: longer than %zu bytes", cli.max_line);
         if (buf_reserve(b, 65536))
             return err_memory(e);
-        n = read(STDIN_FILENO, b->data + b->len, 65536);
+        n = read_stdin(b->data + b->len, 65536);
         if (n > 0)
             b->len += (size_t)n;
     } while (n > 0);
@@ -145,11 +157,13 @@ static int append_single(const char *payload, struct err *e)
     struct batch_item item = {.line = {.number = 1, .first = true, .last = true}};
     int rc;
 
-    if (!strcmp(payload, "-") ? read_payload(&text, e) : buf_adds(&text, payload))
+    if (!strcmp(payload, "-") ? read_payload(&text, e) : buf_adds(&text, payload) && err_memory(e))
         return -1;
     if (event_set_payload(&in.batch.parser, (struct span){text.data, text.len}, &in.batch.arena,
                           &single, &fault)) {
         buf_free(&text);
+        if (fault.no_memory)
+            return err_memory(e);
         return err_set(e, EX_DATAERR, "PAYLOAD: byte %zu: %s", fault.offset, fault.why);
     }
     if (event_check(&single, &fault))

@@ -306,8 +306,11 @@ static void put_result(const char *status, const struct projection_report *r, co
     if (cli.quiet)
         return;
     /* After a failure these may not be had: then they are not said. */
-    if (store_is_open && !events_digest(&store, digest, &e))
-        db_int(&store.db, "SELECT count(*) FROM conflicts", &conflicts, &e);
+    if (store_is_open &&
+        (events_digest(&store, digest, &e) ||
+         db_int(&store.db, "SELECT count(*) FROM conflicts", &conflicts, &e)) &&
+        strcmp(status, "FAILED") != 0)
+        cli_die(&e);
     if (buf_printf(&b,
                    "{\"status\":\"%s\",\"restore_session_id\":\"%s\",\"attempt\":%lld,"
                    "\"dry_run\":%s,\"events_received\":%lld,\"events_inserted\":%lld,"
@@ -559,6 +562,8 @@ static int publish(struct err *e)
     if (store_index(&store, e))
         return -1;
     project(projection_build, e);
+    if (store_given_up(&store)) /* then e says why */
+        return -1;
     return store_publish(&store, e);
 }
 

@@ -58,7 +58,7 @@ static void text(const char *s)
     struct err e;
 
     if (buf_adds(&line, s)) {
-        err_set(&e, EX_OSERR, "out of memory");
+        err_memory(&e);
         cli_die(&e);
     }
 }
@@ -68,7 +68,7 @@ static void shown(struct span s)
     struct err e;
 
     if (show_text(s, utf8, &line)) {
-        err_set(&e, EX_OSERR, "out of memory");
+        err_memory(&e);
         cli_die(&e);
     }
 }

@@ -314,7 +314,7 @@ static const char *find_place(struct json *j, struct place *p, struct span line,
     p->room.len = *offset = 0;
     /* What json_text hands out must not move. */
     if (buf_reserve(&p->room, line.n))
-        return "out of memory";
+        return json_no_memory;
     json_start(j, line);
     rc = json_open(j) ? -1 : 1;
     while (rc == 1 && !why && (rc = json_member(j, &first, &key, &v)) == 1) {
@@ -370,7 +370,7 @@ static int take_line(const struct line *l, bool too_long, struct buf *out, struc
         return 0;
     why = find_place(&input.json, &input.place, l->text, &offset);
     if (why)
-        return refuse(l, offset, why, e);
+        return why == json_no_memory ? err_memory(e) : refuse(l, offset, why, e);
     return decorate(&input.place, l->text, out) ? err_memory(e) : 0;
 }
 

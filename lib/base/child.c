@@ -88,7 +88,7 @@ static int start_with(struct child *c, const int streams[3])
     posix_spawnattr_t attr;
     sigset_t none, all;
     char **env = environment(c->env);
-    int rc;
+    int rc = 0;
 
     if (!env)
         return ENOMEM;
@@ -99,9 +99,10 @@ static int start_with(struct child *c, const int streams[3])
     posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
     posix_spawnattr_setsigdefault(&attr, &all);
     posix_spawnattr_setsigmask(&attr, &none);
-    for (int i = 0; i < 3; i++)
-        posix_spawn_file_actions_adddup2(&actions, streams[i], i);
-    rc = posix_spawnp(&c->pid, c->argv[0], &actions, &attr, c->argv, env);
+    for (int i = 0; i < 3 && !rc; i++)
+        rc = posix_spawn_file_actions_adddup2(&actions, streams[i], i);
+    if (!rc)
+        rc = posix_spawnp(&c->pid, c->argv[0], &actions, &attr, c->argv, env);
     posix_spawnattr_destroy(&attr);
     posix_spawn_file_actions_destroy(&actions);
     free(env);
@@ -136,6 +137,11 @@ static int start(struct child *c, struct err *e)
 
 /* --- ending ------------------------------------------------------------- */
 
+static pid_t look(struct child *c, int *status)
+{
+    return (pid_t)TEMP_FAILURE_RETRY(waitpid(c->pid, status, WNOHANG));
+}
+
 /* Waits at most ms for its end; anything may cut the wait short. SIGCHLD is
  * blocked while a child runs, so none is missed. */
 static bool gone(struct child *c, int64_t ms)
@@ -144,11 +150,11 @@ static bool gone(struct child *c, int64_t ms)
     sigset_t ended;
     int status;
 
-    if (!waitpid(c->pid, &status, WNOHANG)) {
+    if (!look(c, &status)) {
         sigemptyset(&ended);
         sigaddset(&ended, SIGCHLD);
         sigtimedwait(&ended, NULL, &limit);
-        if (!waitpid(c->pid, &status, WNOHANG))
+        if (!look(c, &status))
             return false;
     }
     c->pid = 0;

@@ -1,5 +1,6 @@
 #include "base/clock.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <time.h>
 #include <unistd.h>
@@ -35,14 +36,18 @@ int64_t clock_boot_ms(void)
 const char *clock_boot_id(void)
 {
     static char id[37];
+    size_t n = 0;
+    ssize_t got;
     int fd;
 
     if (id[0])
         return id;
-    fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+    fd = (int)TEMP_FAILURE_RETRY(open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC));
     if (fd < 0)
         return id;
-    if (read(fd, id, 36) != 36)
+    while (n < 36 && (got = TEMP_FAILURE_RETRY(read(fd, id + n, 36 - n))) > 0)
+        n += (size_t)got;
+    if (n < 36)
         id[0] = '\0';
     close(fd);
     return id;

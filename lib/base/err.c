@@ -27,6 +27,8 @@ static int status_of_errno(int number, int otherwise)
     case EPERM:
     case EROFS:
         return EX_NOPERM;
+    case ENOMEM:
+        return EX_TEMPFAIL;
     default:
         return otherwise;
     }

@@ -1,5 +1,6 @@
 #include "base/spool.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
 #include <stdio.h>
@@ -14,7 +15,7 @@ static int unlinked(const char *folder)
 
     if (asprintf(&name, "%s/.lifeboat-XXXXXX", folder) < 0)
         return -1;
-    fd = mkostemp(name, O_CLOEXEC);
+    fd = (int)TEMP_FAILURE_RETRY(mkostemp(name, O_CLOEXEC));
     if (fd >= 0)
         unlink(name);
     free(name);
@@ -24,8 +25,10 @@ static int unlinked(const char *folder)
 int spool_beside(const char *path, struct err *e)
 {
     char *copy = strdup(path), *folder = copy ? dirname(copy) : NULL;
-    int fd = folder ? open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600) : -1;
+    int fd = -1;
 
+    if (folder)
+        fd = (int)TEMP_FAILURE_RETRY(open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
     if (fd < 0 && folder)
         fd = unlinked(folder);
     if (fd < 0)

@@ -37,18 +37,27 @@ static _Noreturn void leave(int status)
     exit(status);
 }
 
+/* Without memory of its own, to be able to say that there is none. */
 static void complain(const char *fmt, va_list ap)
 {
-    struct buf line = {0};
-    char text[2048];
+    char line[2304];
+    size_t n, at = 0;
 
-    vsnprintf(text, sizeof text, fmt, ap);
-    /* One write a line: several processes may share this stderr. */
-    if (!buf_printf(&line, "%s: %s\n", cli.prog, text) &&
-        write(STDERR_FILENO, line.data, line.len) < 0) {
-        /* A reader of stderr that has left changes nothing. */
+    snprintf(line, 256, "%.250s: ", cli.prog);
+    n = strlen(line);
+    vsnprintf(line + n, sizeof line - n - 1, fmt, ap);
+    n = strlen(line);
+    line[n++] = '\n';
+    /* One write a line, if it is taken whole: several processes may share this
+     * stderr. A reader of it that has left changes nothing. */
+    while (at < n) {
+        ssize_t done = write(STDERR_FILENO, line + at, n - at);
+
+        if (done > 0)
+            at += (size_t)done;
+        else if (!done || errno != EINTR || stop_signal())
+            return;
     }
-    buf_free(&line);
 }
 
 void cli_warn(const char *fmt, ...)
@@ -109,7 +118,7 @@ static _Noreturn void stdout_failed(void)
         raise(SIGPIPE);
     }
     cli_warn("unable to write to standard output: %s", strerror(cli_out.failed));
-    leave(EX_IOERR);
+    leave(cli_out.failed == ENOMEM ? EX_TEMPFAIL : EX_IOERR);
 }
 
 void cli_reader_left(void)
@@ -318,7 +327,9 @@ int cli_open(const char *operand, struct err *e)
 
     if (!strcmp(operand, "-"))
         return STDIN_FILENO;
-    fd = open(operand, O_RDONLY | O_CLOEXEC);
+    do
+        fd = open(operand, O_RDONLY | O_CLOEXEC);
+    while (fd < 0 && errno == EINTR && !stop_signal());
     if (fd < 0)
         err_sys(e, EX_NOINPUT, "unable to open %s", operand);
     return fd;

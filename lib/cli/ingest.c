@@ -42,16 +42,20 @@ static int on_control(void *ctx, const struct line *l, struct err *e)
     char cursor[SEAL_CURSOR_MAX];
     const char *why;
     struct seal s;
+    int kind = in->relative ? -1 : seal_read_cursor(l->text, cursor);
 
-    if (in->relative || seal_read_cursor(l->text, cursor) != 1) {
-        if (in->relative || seal_read(l->text, &s, &why) != 1) {
-            in->received++;
-            return reject(in, l, 0,
-                          in->relative ? "lifeboat_: such names are reserved"
-                                       : "a control line that is neither a seal nor a cursor",
-                          e);
-        }
+    if (!in->relative && kind != 1) {
+        kind = seal_read(l->text, &s, &why);
         memcpy(cursor, s.to, sizeof cursor);
+    }
+    if (kind == -2)
+        return err_memory(e);
+    if (kind != 1) {
+        in->received++;
+        return reject(in, l, 0,
+                      in->relative ? "lifeboat_: such names are reserved"
+                                   : "a control line that is neither a seal nor a cursor",
+                      e);
     }
     return in->control ? in->control(in, cursor) : 0;
 }

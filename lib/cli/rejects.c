@@ -1,5 +1,6 @@
 #include "cli/rejects.h"
 
+#include "base/stop.h"
 #include "cli/cli.h"
 
 #include <errno.h>
@@ -13,7 +14,9 @@ void rejects_open(struct rejects *r, const char *path)
     *r = (struct rejects){.path = path};
     if (!path)
         return;
-    r->out.fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+    do
+        r->out.fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+    while (r->out.fd < 0 && errno == EINTR && !stop_signal());
     if (r->out.fd < 0) {
         err_sys(&e, EX_CANTCREAT, "unable to open %s", path);
         cli_die(&e);

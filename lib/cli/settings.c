@@ -98,6 +98,9 @@ int settings_load(struct err *e)
         return err_sys(e, EX_CONFIG, "unable to read the settings %s", path);
     while (f && !rc && getline(&line, &cap, f) >= 0)
         rc = take_line(line, path, ++number, e);
+    /* A part of the settings is none. */
+    if (f && !rc && !feof(f))
+        rc = err_sys(e, EX_CONFIG, "unable to read the settings %s", path);
     if (f)
         fclose(f);
     free(line);

@@ -67,6 +67,8 @@ static int take_line(struct batch *b, const struct line *l, struct err *e)
         return -1;
     item->line = *l;
     if (event_parse(&b->parser, l->text, &b->arena, &item->event, &fault)) {
+        if (fault.no_memory)
+            return err_memory(e);
         fault.offset += (size_t)(l->text.p - l->raw.p);
         return b->hooks->reject(b->hooks->ctx, l, &fault, e);
     }

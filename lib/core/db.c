@@ -29,15 +29,30 @@ static int status_of(int code)
     }
 }
 
+enum { DOING_SHOWN = 60 }; /* of a statement, so that the reason is not cut off */
+
+/* SQLite calls a file malformed that the disk refuses to give (EIO). */
+static bool unreadable(int code, int number)
+{
+    return (code & 0xff) == SQLITE_CORRUPT && number == EIO;
+}
+
 int db_error(struct db *db, struct err *e, const char *doing)
 {
+    int last = errno;
     int code = db->handle ? sqlite3_extended_errcode(db->handle) : SQLITE_NOMEM;
     int number = db->handle ? sqlite3_system_errno(db->handle) : 0;
     const char *text = db->handle ? sqlite3_errmsg(db->handle) : "out of memory";
     bool system = (code & 0xff) == SQLITE_IOERR || (code & 0xff) == SQLITE_CANTOPEN;
 
-    return err_set(e, status_of(code), "%s: unable to %s: %s%s%s", db->path, doing, text,
-                   system && number ? ": " : "", system && number ? strerror(number) : "");
+    if (unreadable(code, last)) {
+        system = true;
+        number = last;
+        code = SQLITE_IOERR;
+    }
+    return err_set(e, status_of(code), "%s: unable to %.*s%s: %s%s%s", db->path, DOING_SHOWN, doing,
+                   strlen(doing) > DOING_SHOWN ? "..." : "", text, system && number ? ": " : "",
+                   system && number ? strerror(number) : "");
 }
 
 int db_open(struct db *db, const char *path, int flags, struct err *e)

@@ -92,6 +92,7 @@ void event_parser_free(struct event_parser *p)
 static int fault_at(struct event_fault *f, size_t offset, const char *name, const char *why)
 {
     f->offset = offset;
+    f->no_memory = why == json_no_memory;
     snprintf(f->why, sizeof f->why, "%s%s%s", name, *name ? ": " : "", why);
     return -1;
 }
@@ -108,7 +109,7 @@ static int bad_member(struct reading *r, enum member m, const char *why)
 
 static int out_of_memory(struct reading *r)
 {
-    return fault_at(r->fault, 0, "", "out of memory");
+    return fault_at(r->fault, 0, "", json_no_memory);
 }
 
 /* The member a name means, M_COUNT for an unknown one. */

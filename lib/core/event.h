@@ -68,6 +68,7 @@ struct event {
 struct event_fault {
     size_t offset;
     char why[200];
+    bool no_memory; /* then it is not the line's fault */
 };
 
 /* Scratch for the parser, reusable from line to line; zeros at first. */

@@ -77,7 +77,7 @@ static int take_event(struct filecheck *c, const struct line *l, struct err *e)
 
     arena_reset(&c->arena);
     if (event_parse(&c->parser, l->text, &c->arena, &ev, &fault))
-        return bad_line(c, l, fault.offset, fault.why);
+        return fault.no_memory ? err_memory(e) : bad_line(c, l, fault.offset, fault.why);
     if (!ev.ts_device.set)
         return bad_line(c, l, 0, "ts_device: missing");
     event_settle(&ev, c->site, hlc);
@@ -87,18 +87,24 @@ static int take_event(struct filecheck *c, const struct line *l, struct err *e)
 
 /* A line of the toolkit's own: a seal, a cursor, or what a later version has
  * to say. The seal has been compared by now. */
-static int take_control(struct filecheck *c, const struct line *l, bool was_broken)
+static int take_control(struct filecheck *c, const struct line *l, bool was_broken, struct err *e)
 {
     char cursor[SEAL_CURSOR_MAX];
     struct json_value v;
+    int kind;
 
-    if (c->check.broken && !was_broken)
+    if (c->check.broken && !was_broken) {
         c->problem(c->ctx, l->number, l->offset, c->check.why);
-    else if (!c->check.broken && json_whole(&c->parser.json, l->text, &v))
-        return bad_line(c, l, json_offset(&c->parser.json), c->parser.json.why);
-    else if (seal_read_cursor(l->text, cursor) < 0)
-        return bad_line(c, l, 0, "the cursor is malformed");
-    return 0;
+        return 0;
+    }
+    if (!c->check.broken && json_whole(&c->parser.json, l->text, &v))
+        return c->parser.json.why == json_no_memory
+                   ? err_memory(e)
+                   : bad_line(c, l, json_offset(&c->parser.json), c->parser.json.why);
+    kind = seal_read_cursor(l->text, cursor);
+    if (kind == -2)
+        return err_memory(e);
+    return kind == -1 ? bad_line(c, l, 0, "the cursor is malformed") : 0;
 }
 
 static int take_line(struct filecheck *c, const struct line *l, bool too_long, size_t max,
@@ -115,7 +121,7 @@ static int take_line(struct filecheck *c, const struct line *l, bool too_long, s
     if (!text.n)
         return 0;
     if (control)
-        return take_control(c, l, was_broken);
+        return take_control(c, l, was_broken, e);
     if (!too_long)
         return take_event(c, l, e);
     snprintf(why, sizeof why, "longer than %zu bytes (--max-line)", max);

@@ -276,6 +276,19 @@ static int hand_out(struct fold *f, struct span id, const struct start *a, struc
 
 /* --- the default fold --------------------------------------------------- */
 
+/* By its payload's fault, if that is no JSON. */
+static int not_folded(struct source *s, const struct event *ev, struct err *e)
+{
+    struct json j = {0};
+    struct json_value v;
+    bool bad = json_whole(&j, ev->payload, &v) && j.why != json_no_memory;
+
+    json_end(&j);
+    return !bad ? err_memory(e)
+                : err_set(e, EX_DATAERR, "%s: event %.*s: its payload cannot be folded",
+                          s->f->st->path, (int)ev->text[EVENT_ID].n, ev->text[EVENT_ID].p);
+}
+
 static int fold_entity(struct source *s, struct start *a, struct merge *m, struct err *e)
 {
     bool resumed = a->stored && a->deleted != 2;
@@ -290,8 +303,7 @@ static int fold_entity(struct source *s, struct start *a, struct merge *m, struc
         if (account(a, &ev, t, e))
             return -1;
         if (t == NOT_TRASH && a->deleted != 2 && merge_apply(m, ev.payload))
-            return err_set(e, EX_DATAERR, "%s: event %.*s: its payload cannot be folded",
-                           s->f->st->path, (int)ev.text[EVENT_ID].n, ev.text[EVENT_ID].p);
+            return not_folded(s, &ev, e);
     }
     return rc;
 }

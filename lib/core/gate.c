@@ -47,13 +47,13 @@ static void share(int fd, const char *store_path)
 
 static int open_file(struct gate *g, const char *store_path, struct err *e)
 {
-    g->fd = open(g->path, O_RDWR | O_CLOEXEC);
+    g->fd = (int)TEMP_FAILURE_RETRY(open(g->path, O_RDWR | O_CLOEXEC));
     if (g->fd < 0 && errno == ENOENT) {
-        g->fd = open(g->path, O_RDWR | O_CLOEXEC | O_CREAT | O_EXCL, 0666);
+        g->fd = (int)TEMP_FAILURE_RETRY(open(g->path, O_RDWR | O_CLOEXEC | O_CREAT | O_EXCL, 0666));
         if (g->fd >= 0)
             share(g->fd, store_path);
         else if (errno == EEXIST)
-            g->fd = open(g->path, O_RDWR | O_CLOEXEC);
+            g->fd = (int)TEMP_FAILURE_RETRY(open(g->path, O_RDWR | O_CLOEXEC));
     }
     if (g->fd < 0)
         return err_sys(e, EX_CANTCREAT, "unable to open the gate %s%s", g->path,
@@ -61,13 +61,14 @@ static int open_file(struct gate *g, const char *store_path, struct err *e)
     return 0;
 }
 
-/* Is the file that we locked still the one at the path? */
-static bool still_there(const struct gate *g)
+/* Is the file that we locked still the one at the path? 1, 0 or -1. */
+static int still_there(const struct gate *g, struct err *e)
 {
     struct stat ours, there;
 
-    return !fstat(g->fd, &ours) && !stat(g->path, &there) && ours.st_dev == there.st_dev &&
-           ours.st_ino == there.st_ino;
+    if (fstat(g->fd, &ours) || stat(g->path, &there))
+        return errno == ENOENT ? 0 : err_sys(e, EX_IOERR, "unable to look at %s", g->path);
+    return ours.st_dev == there.st_dev && ours.st_ino == there.st_ino;
 }
 
 static void on_alarm(int number)
@@ -153,19 +154,22 @@ int gate_enter(struct gate *g, const char *store_path, int wait_s, struct err *e
             turnstile(g->fd, F_OFD_SETLK, F_UNLCK);
         if (rc)
             return -1;
-        if (still_there(g)) {
+        rc = still_there(g, e);
+        if (rc == 1) {
             g->held = true;
             return 0;
         }
         close(g->fd);
         g->fd = -1;
+        if (rc < 0)
+            return -1;
     }
 }
 
 void gate_leave(struct gate *g)
 {
     if (g->held)
-        flock(g->fd, LOCK_UN);
+        TEMP_FAILURE_RETRY(flock(g->fd, LOCK_UN));
     g->held = false;
 }
 

@@ -25,18 +25,20 @@ static const char *late_indexes(void)
 
 /* --- paths -------------------------------------------------------------- */
 
+/* What cannot be looked at may be there. */
 static bool exists(const char *path)
 {
     struct stat st;
 
-    return !stat(path, &st);
+    return !stat(path, &st) || (errno != ENOENT && errno != ENOTDIR);
 }
 
+/* The name is NULL, and the file may be there, when memory is short. */
 static bool beside(const char *path, const char *suffix, char **name)
 {
     if (asprintf(name, "%s%s", path, suffix) < 0) {
         *name = NULL;
-        return false;
+        return true;
     }
     return exists(*name);
 }
@@ -49,9 +51,15 @@ static int refuse_leftovers(const char *path, struct err *e)
 
     for (size_t i = 0; i < 2; i++) {
         char *name;
-        bool there = beside(path, suffixes[i], &name);
+        bool there;
 
-        if (there)
+        errno = 0;
+        there = beside(path, suffixes[i], &name);
+        if (!name)
+            err_memory(e);
+        else if (there && errno)
+            err_sys(e, EX_IOERR, "unable to look at %s", name);
+        else if (there)
             err_set(e, EX_CANTCREAT,
                     "%s: left behind by a store that is gone; move it away (it may hold that "
                     "store's last events), then run this again",
@@ -70,7 +78,7 @@ static int sync_folder(const char *path, struct err *e)
 
     if (!copy)
         return err_memory(e);
-    fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    fd = (int)TEMP_FAILURE_RETRY(open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     free(copy);
     rc = fd < 0 ? -1 : fsync(fd);
     if (rc)
@@ -220,7 +228,20 @@ static int look_inside(struct store *st, struct err *e)
         return -1;
     if (application == 0 && version == 0 && objects == 0)
         return 0;
+    /* Another may have made it a store between these looks. */
+    if (application == 0) {
+        if (db_int(&st->db, "PRAGMA application_id", &application, e))
+            return -1;
+        if (application == STORE_APPLICATION)
+            return look_inside(st, e);
+    }
     return err_set(e, EX_DATAERR, "%s: a SQLite database, but not a lifeboat store", st->path);
+}
+
+/* Parts of the schema, which is too long for a message. */
+static int exec_schema(struct store *st, const char *sql, struct err *e)
+{
+    return db_exec(&st->db, sql, e) ? db_error(&st->db, e, "make its tables") : 0;
 }
 
 static int fill_schema(struct store *st, bool indexes, struct err *e)
@@ -234,8 +255,8 @@ static int fill_schema(struct store *st, bool indexes, struct err *e)
         return err_memory(e);
     snprintf(mark, sizeof mark, "PRAGMA application_id = %d; PRAGMA user_version = %d",
              STORE_APPLICATION, STORE_VERSION);
-    rc = db_exec(&st->db, tables, e) || make_identity(st, e) || db_exec(&st->db, mark, e) ||
-         (indexes && db_exec(&st->db, split, e));
+    rc = exec_schema(st, tables, e) || make_identity(st, e) || db_exec(&st->db, mark, e) ||
+         (indexes && exec_schema(st, split, e));
     free(tables);
     return rc ? -1 : 0;
 }
@@ -278,11 +299,17 @@ static int open_file(struct store *st, int flags, struct err *e)
 
 static int create(struct store *st, struct err *e)
 {
+    struct stat file;
     int rc;
 
     if (gate_enter(&st->gate, st->path, st->set.wait_s, e))
         return -1;
-    rc = exists(st->path) ? 0 : refuse_leftovers(st->path, e);
+    if (!stat(st->path, &file))
+        rc = 0;
+    else if (errno == ENOENT)
+        rc = refuse_leftovers(st->path, e);
+    else
+        rc = err_sys(e, EX_IOERR, "unable to look at %s", st->path);
     if (!rc)
         rc = open_file(st, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, e);
     if (!rc)
@@ -296,7 +323,7 @@ static bool has_log(const char *path)
 {
     struct stat st;
     char *name;
-    bool there = beside(path, "-wal", &name) && !stat(name, &st) && st.st_size > 0;
+    bool there = beside(path, "-wal", &name) && (!name || stat(name, &st) || st.st_size > 0);
 
     free(name);
     return there;
@@ -393,7 +420,7 @@ static void unlink_aside(const struct store *st)
     for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; i++) {
         char *name;
 
-        if (beside(st->aside, suffixes[i], &name))
+        if (beside(st->aside, suffixes[i], &name) && name)
             unlink(name);
         free(name);
     }
@@ -545,7 +572,7 @@ int store_index_entities(struct store *st, struct err *e)
     if (!st->aside || st->entities_indexed)
         return 0;
     first = strndup(late_indexes(), strcspn(late_indexes(), ";"));
-    rc = first ? db_exec(&st->db, first, e) : err_memory(e);
+    rc = first ? exec_schema(st, first, e) : err_memory(e);
     free(first);
     st->entities_indexed = !rc;
     return rc;
@@ -555,15 +582,20 @@ int store_index(struct store *st, struct err *e)
 {
     /* Sorting takes as much again as the page cache may have. */
     if (!st->indexed && (db_exec(&st->db, "PRAGMA cache_size = -16384; PRAGMA shrink_memory", e) ||
-                         db_exec(&st->db, late_indexes(), e)))
+                         exec_schema(st, late_indexes(), e)))
         return -1;
     st->indexed = true;
     return 0;
 }
 
+bool store_given_up(const struct store *st)
+{
+    return st->aside && sqlite3_get_autocommit(st->db.handle);
+}
+
 static int sync_file(const char *path, struct err *e)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = (int)TEMP_FAILURE_RETRY(open(path, O_RDONLY | O_CLOEXEC));
     int rc = fd < 0 ? -1 : fsync(fd);
 
     if (rc)

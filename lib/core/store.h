@@ -50,6 +50,9 @@ int store_open(struct store *st, const char *path, enum store_mode mode,
                const struct store_settings *set, struct err *e);
 void store_close(struct store *st);
 
+/* Has SQLite, short of memory or room, given up what was built aside? */
+bool store_given_up(const struct store *st);
+
 /* The many events are in: gives the large page cache back. */
 void store_bulk_end(struct store *st);
 

@@ -54,7 +54,7 @@ void projection_report_free(struct projection_report *r)
 
 static int read_reducer(const char *path, struct buf *out, struct err *e)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = (int)TEMP_FAILURE_RETRY(open(path, O_RDONLY | O_CLOEXEC));
     ssize_t n = 1;
 
     /* One that is there and cannot be read must not turn into the default fold. */
@@ -67,7 +67,7 @@ static int read_reducer(const char *path, struct buf *out, struct err *e)
             close(fd);
             return err_memory(e);
         }
-        n = read(fd, out->data + out->len, 65536);
+        n = TEMP_FAILURE_RETRY(read(fd, out->data + out->len, 65536));
         if (n > 0)
             out->len += (size_t)n;
     }
@@ -172,7 +172,7 @@ static int list_jobs(struct work *w, const char *only, struct job **jobs, struct
     struct span filter = only ? span_of(only) : (struct span){NULL, 0};
     int rc;
 
-    if (stmt_ready(&known, &w->read->db, e) || stmt_ready(&touched, &w->read->db, e))
+    if (stmt_ready(&known, &w->read->db, e))
         return -1;
     stmt_bind_span(&known, 1, filter);
     while ((rc = stmt_step(&known, e)) == 1)
@@ -181,8 +181,12 @@ static int list_jobs(struct work *w, const char *only, struct job **jobs, struct
             rc = err_memory(e);
             break;
         }
-    stmt_bind_span(&touched, 1, filter);
-    stmt_bind_int(&touched, 2, w->floor);
+    if (!rc)
+        rc = stmt_ready(&touched, &w->read->db, e);
+    if (!rc) {
+        stmt_bind_span(&touched, 1, filter);
+        stmt_bind_int(&touched, 2, w->floor);
+    }
     while (!rc && (rc = stmt_step(&touched, e)) == 1) {
         struct job *j = job_of(jobs, stmt_span(&touched, 0));
 
@@ -494,6 +498,17 @@ static int begin_staging(struct work *w, struct err *e)
     return open_writer(w, e) || db_exec(&w->to->db, "DELETE FROM temp.folded; BEGIN", e) ? -1 : 0;
 }
 
+/* A failure may have ended the transaction itself. */
+static int end_staging(struct work *w, int rc, struct err *e)
+{
+    struct err ignored;
+
+    if (rc >= 0)
+        return db_exec(&w->to->db, "COMMIT", e);
+    db_exec(&w->to->db, "ROLLBACK", &ignored);
+    return 0;
+}
+
 static int fold_job(struct work *w, struct job *j, const char *reducer, const char *program,
                     int64_t after, struct err *e)
 {
@@ -510,7 +525,7 @@ static int fold_job(struct work *w, struct job *j, const char *reducer, const ch
     if (begin_staging(w, e))
         return -1;
     rc = fold_run(&f, &why);
-    if (db_exec(&w->to->db, "COMMIT", e))
+    if (end_staging(w, rc, e))
         return -1;
     if (rc == 1)
         return note_failure(w, j, program, &why, e);
@@ -616,7 +631,7 @@ static int sweep_types(struct work *w, const char *const *types, size_t count, s
     if (begin_staging(w, e))
         return -1;
     rc = sweep_run(&s, e);
-    return db_exec(&w->to->db, rc < 0 ? "ROLLBACK" : "COMMIT", e) ? -1 : rc;
+    return end_staging(w, rc, e) ? -1 : rc;
 }
 
 /* In a store that is being built nobody else can be in the way. */
@@ -880,14 +895,17 @@ struct comparison {
     bool alone; /* a row ahead of its type is being folded on its own */
 };
 
-static bool same_json(struct span a, struct span b)
+/* 1, 0, or -1 where memory is short. */
+static int same_json(struct span a, struct span b, struct err *e)
 {
     struct json j = {0};
     struct json_value x, y;
-    bool same = !json_whole(&j, a, &x) && !json_whole(&j, b, &y) && digest_eq(x.digest, y.digest);
+    int rc = json_whole(&j, a, &x) || json_whole(&j, b, &y) ? -1 : digest_eq(x.digest, y.digest);
 
+    if (rc < 0)
+        rc = j.why == json_no_memory ? err_memory(e) : 0;
     json_end(&j);
-    return same;
+    return rc;
 }
 
 static void complain(struct comparison *c, const struct fold_row *row, const char *what)
@@ -913,6 +931,8 @@ static int compare_alone(struct comparison *c, const struct fold_row *fresh, int
     single.alone = true;
     if (type && id)
         rc = projection_fold(c->st, c->paths, type, id, covered, compare_row, &single, e);
+    else
+        err_memory(e);
     stmt_free(&single.stored);
     free(type);
     free(id);
@@ -941,12 +961,12 @@ static int compare_row(void *ctx, const struct fold_row *fresh, struct err *e)
     if (!c->alone && row.covered > c->watermark) {
         rc = compare_alone(c, fresh, row.covered, e);
     } else {
-        rc = 0;
-        if (row.version != fresh->version || row.deleted != fresh->deleted ||
+        rc = same_json(row.state, fresh->state, e);
+        if (rc == 0 || row.version != fresh->version || row.deleted != fresh->deleted ||
             !span_eq(row.first_event, fresh->first_event) ||
-            !span_eq(row.last_event, fresh->last_event) || !span_eq(row.hlc, fresh->hlc) ||
-            !same_json(row.state, fresh->state))
+            !span_eq(row.last_event, fresh->last_event) || !span_eq(row.hlc, fresh->hlc))
             complain(c, fresh, "differs from a fresh fold of its events");
+        rc = rc < 0 ? -1 : 0;
     }
     stmt_reset(&c->stored);
     return rc;

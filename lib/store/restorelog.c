@@ -32,7 +32,7 @@ int restore_lock(const char *path, const char *suffix, int *fd, struct err *e)
 
     if (asprintf(&name, "%s-%s", path, suffix) < 0)
         return err_memory(e);
-    *fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    *fd = (int)TEMP_FAILURE_RETRY(open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0666));
     if (*fd < 0) {
         err_sys(e, EX_CANTCREAT, "unable to open %s%s", name,
                 errno == ENOENT ? " (is there such a folder?)" : "");
@@ -59,7 +59,7 @@ static bool lock_is_held(const char *path)
 
     if (asprintf(&name, "%s-restore", path) < 0)
         return true;
-    fd = open(name, O_RDONLY | O_CLOEXEC);
+    fd = (int)TEMP_FAILURE_RETRY(open(name, O_RDONLY | O_CLOEXEC));
     if (fd < 0)
         held = errno != ENOENT;
     else if (!lock_whole(fd, F_OFD_GETLK, &l))
@@ -245,16 +245,18 @@ int restore_fail(struct store *st, struct restore_run *run, const char *message,
                                  "ahead_of_clock FROM restore_log" OF_ATTEMPT};
 
     run->before = run->now = (struct restore_counts){0};
-    if (stmt_ready(&s, &st->db, e) || stmt_ready(&counts, &st->db, e))
+    if (stmt_ready(&counts, &st->db, e))
         return -1;
-    stmt_bind_span(&s, 1, span_of(run->session));
-    stmt_bind_int(&s, 2, run->attempt);
-    stmt_bind_span(&s, 3, span_of(message));
     stmt_bind_span(&counts, 1, span_of(run->session));
     stmt_bind_int(&counts, 2, run->attempt);
     if (stmt_step(&counts, e) == 1)
         read_counts(&counts, 0, &run->before);
     stmt_free(&counts);
+    if (stmt_ready(&s, &st->db, e))
+        return -1;
+    stmt_bind_span(&s, 1, span_of(run->session));
+    stmt_bind_int(&s, 2, run->attempt);
+    stmt_bind_span(&s, 3, span_of(message));
     return run_once(&s, e);
 }
 

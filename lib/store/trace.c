@@ -11,11 +11,6 @@ static const char by_id[] = "SELECT " COLUMNS " FROM events WHERE event_id = ?1"
 static const char by_cause[] = "SELECT " COLUMNS " FROM events WHERE causation_id = ?1";
 static const char by_correlation[] = "SELECT " COLUMNS " FROM events WHERE correlation_id = ?1";
 
-static int out_of_memory(struct err *e)
-{
-    return err_set(e, EX_OSERR, "out of memory");
-}
-
 void trace_free(struct trace *t)
 {
     free(t->nodes);
@@ -89,7 +84,7 @@ static struct trace_node *add(struct trace *t, struct span id, struct err *e)
     *slot_of(t, node->id) = t->count++;
     return node;
 failed:
-    out_of_memory(e);
+    err_memory(e);
     return NULL;
 }
 
@@ -115,7 +110,7 @@ static int add_row(struct trace *t, struct stmt *s, struct err *e)
     n->ts_device = stmt_int(s, 7);
     if (!n->event_type.p || !n->entity_type.p || !n->entity_id.p || !n->actor.p || !n->hlc.p ||
         (stmt_span(s, 6).p && !n->cause.p))
-        return out_of_memory(e);
+        return err_memory(e);
     return 0;
 }
 
@@ -209,7 +204,7 @@ static int cut_rings(struct trace *t, struct err *e)
     size_t *visited = calloc(t->count, sizeof *visited);
 
     if (!visited)
-        return out_of_memory(e);
+        return err_memory(e);
     for (size_t i = 0; i < t->count; i++) {
         size_t at = i;
 
@@ -256,7 +251,7 @@ static int build(struct trace *t, struct err *e)
     size_t last_root = TRACE_NONE;
 
     if (!order)
-        return out_of_memory(e);
+        return err_memory(e);
     for (size_t i = 0; i < t->count; i++)
         if (t->nodes[i].cause.p)
             t->nodes[i].parent = find(t, t->nodes[i].cause);

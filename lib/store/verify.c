@@ -6,6 +6,7 @@
 #include "core/row.h"
 #include "text/hlc.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -59,6 +60,8 @@ static void tell_lines(struct run *r, struct span text)
     }
 }
 
+/* What the disk refuses to give, or memory has no room for, is reported like damage:
+ * it only cannot be seen. */
 static int check_pragma(struct run *r, const char *sql, struct err *e)
 {
     struct stmt s = {.sql = sql};
@@ -66,8 +69,14 @@ static int check_pragma(struct run *r, const char *sql, struct err *e)
 
     if (stmt_ready(&s, &r->st->db, e))
         return -1;
-    while ((rc = stmt_step(&s, e)) == 1)
+    errno = 0;
+    while ((rc = stmt_step(&s, e)) == 1) {
+        if (errno == EIO || errno == ENOMEM) {
+            rc = err_sys(e, EX_IOERR, "%s: unable to read", r->st->path);
+            break;
+        }
         tell_lines(r, stmt_span(&s, 0));
+    }
     stmt_free(&s);
     return rc;
 }
@@ -86,6 +95,8 @@ static int check_line(struct run *r, const char *where, const struct event *ev, 
         return err_memory(e);
     if (event_parse(&r->parser, (struct span){r->line.data, r->line.len - 1}, &r->arena, &again,
                     &fault)) {
+        if (fault.no_memory)
+            return err_memory(e);
         problem(r, where, "its line would be refused: byte %zu: %s", fault.offset, fault.why);
         return 0;
     }
@@ -158,7 +169,7 @@ static int check_events(struct run *r, struct err *e)
 
 /* --- conflicts ---------------------------------------------------------- */
 
-static void check_variant(struct run *r, struct stmt *s)
+static int check_variant(struct run *r, struct stmt *s, struct err *e)
 {
     struct span id = stmt_span(s, 0), digest = stmt_span(s, 1), stored = stmt_span(s, 3);
     struct event_fault fault;
@@ -168,8 +179,10 @@ static void check_variant(struct run *r, struct stmt *s)
 
     arena_reset(&r->arena);
     if (event_parse(&r->parser, stmt_span(s, 2), &r->arena, &ev, &fault)) {
+        if (fault.no_memory)
+            return err_memory(e);
         problem(r, where, "its line is no event: byte %zu: %s", fault.offset, fault.why);
-        return;
+        return 0;
     }
     event_digest(&ev);
     if (!ev.text[EVENT_ID].p || !span_eq(ev.text[EVENT_ID], id))
@@ -181,6 +194,7 @@ static void check_variant(struct run *r, struct stmt *s)
         problem(r, where, "there is no event of this id");
     else if (span_eq(stored, digest))
         problem(r, where, "the same as the event of this id, so no conflict");
+    return 0;
 }
 
 static int check_conflicts(struct run *r, struct err *e)
@@ -194,7 +208,10 @@ static int check_conflicts(struct run *r, struct err *e)
         return -1;
     while ((rc = stmt_step(&s, e)) == 1) {
         r->v->conflicts++;
-        check_variant(r, &s);
+        if (check_variant(r, &s, e)) {
+            rc = -1;
+            break;
+        }
     }
     stmt_free(&s);
     return rc;

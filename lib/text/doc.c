@@ -150,7 +150,8 @@ static int value(struct body *b, size_t max, struct json_value *v)
     if (o.at > max)
         return bad(b, 0, "longer than the limit (--max-line)");
     if (json_whole(&b->json, (struct span){b->data + b->begin, o.at}, v))
-        return bad(b, json_offset(&b->json), b->json.why);
+        return b->json.why == json_no_memory ? err_memory(b->e)
+                                             : bad(b, json_offset(&b->json), b->json.why);
     return 0;
 }
 

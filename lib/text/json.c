@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+const char json_no_memory[] = "out of memory";
+
 /* Told apart by exclusive-or, so that "1", 1 and true differ. */
 static const struct digest as_string = {0x6c62272e07bb0142u, 0x27d4eb2f165667c5u};
 static const struct digest as_number = {0x9e3779b97f4a7c15u, 0xc2b2ae3d27d4eb4fu};
@@ -235,7 +237,7 @@ static int digest_string(struct json *j, struct json_value *v)
     j->scratch.len = 0;
     s = json_text(v, &j->scratch);
     if (!s.p)
-        return fail(j, v->raw.p, "out of memory");
+        return fail(j, v->raw.p, json_no_memory);
     v->digest = json_digest_string(s);
     return 0;
 }
@@ -489,7 +491,7 @@ static int scan_number(struct json *j, struct json_value *v)
     v->spaced = v->escaped = false;
     v->raw = (struct span){begin, (size_t)(j->p - begin)};
     if (normalise(&n, &j->scratch))
-        return fail(j, begin, "out of memory");
+        return fail(j, begin, json_no_memory);
     v->digest = digest_of_normal(&j->scratch);
     return 0;
 }

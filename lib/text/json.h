@@ -34,6 +34,9 @@ enum json_kind {
     JSON_OBJECT
 };
 
+/* A reason that is not the text's fault; compared by its address. */
+extern const char json_no_memory[];
+
 struct json {
     const char *start, *p, *end;
     const char *why; /* after a failure: the reason; p is where */

@@ -94,6 +94,15 @@ static int only_member(struct json *j, struct span line, const char *wanted, str
     return json_member(j, &first, &name, &more) || json_finish(j) ? -1 : 1;
 }
 
+/* Nothing is wrong with a line for which there was no memory. */
+static int finish(struct json *j, int rc)
+{
+    if (rc < 0 && j->why == json_no_memory)
+        rc = -2;
+    json_end(j);
+    return rc;
+}
+
 int seal_read(struct span line, struct seal *s, const char **why)
 {
     struct json j = {0};
@@ -104,8 +113,8 @@ int seal_read(struct span line, struct seal *s, const char **why)
     rc = only_member(&j, line, "lifeboat_end", &v);
     if (rc == 1)
         rc = v.kind == JSON_OBJECT ? read_inner(&j, v.raw, s) : -1;
-    json_end(&j);
-    if (rc < 0)
+    rc = finish(&j, rc);
+    if (rc == -1)
         *why = "the seal is malformed";
     return rc;
 }
@@ -118,6 +127,5 @@ int seal_read_cursor(struct span line, char out[SEAL_CURSOR_MAX])
 
     if (rc == 1 && copy_text(&v, out, SEAL_CURSOR_MAX))
         rc = -1;
-    json_end(&j);
-    return rc;
+    return finish(&j, rc);
 }

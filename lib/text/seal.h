@@ -28,7 +28,7 @@ bool line_is_control(struct span text);
 int seal_write(const struct seal *s, struct buf *out);
 
 /* Reads a line that may be a seal: 1 it is, 0 it is another, -1 it begins as
- * one but is malformed; why says how. */
+ * one but is malformed; why says how; -2 out of memory. */
 int seal_read(struct span line, struct seal *s, const char **why);
 
 /* A cursor's control line: {"lifeboat_cursor":"…"}. Same results. */

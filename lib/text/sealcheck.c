@@ -38,6 +38,8 @@ int seal_check_line(struct seal_check *c, struct span raw, struct span text, boo
 
     if (kind == 1)
         return judge(c, &s);
+    if (kind == -2)
+        return -1;
     if (kind < 0)
         broken(c, why);
     c->count += !is_control && text.n > 0;
