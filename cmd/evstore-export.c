@@ -3,6 +3,7 @@
 #include "base/stop.h"
 #include "cli/cli.h"
 #include "core/cursor.h"
+#include "core/row.h"
 #include "core/watch.h"
 #include "store/events.h"
 #include "store/query.h"
@@ -178,6 +179,7 @@ static void check_options(void)
         cli_usage_error("--follow is in commit order");
     query.by_hlc = order ? !strcmp(order, "hlc") : !after && query.limit < 0 && !follow;
     query.ids_only = digest_only;
+    query.large_apart = !follow && !digest_only;
     query.by_hlc = query.by_hlc && !digest_only; /* a sum needs no order */
     full = full || document;
 }
@@ -204,17 +206,22 @@ struct printed {
 
 static void print_event(const struct event *ev, const struct printed *p)
 {
-    static struct buf line;
+    static struct buf line, behind;
+    bool apart = !ev->payload.p;
     struct err e;
 
-    line.len = 0;
-    if (event_write(ev, full, &line)) {
+    line.len = behind.len = 0;
+    if (apart ? event_write_around(ev, full, &line, &behind) : event_write(ev, full, &line)) {
         err_memory(&e);
         cli_die(&e);
     }
     if (document && p->count)
         cli_put(",\n", 2);
-    cli_put(line.data, line.len - document);
+    cli_put(line.data, line.len - (document && !apart));
+    if (!apart)
+        return;
+    cli_check(row_payload(&store.db, ev->seq, cli_put, &e), &e);
+    cli_put(behind.data, behind.len - document);
 }
 
 static struct printed print_all(struct progress *progress)

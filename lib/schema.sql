@@ -92,7 +92,7 @@ CREATE TABLE projections (
     hlc            TEXT NOT NULL,             -- of the last event
     covered_seq    INTEGER NOT NULL,
     PRIMARY KEY (entity_type, entity_id)
-) WITHOUT ROWID;
+);
 
 CREATE TABLE projectors (
     entity_type TEXT PRIMARY KEY,
@@ -104,11 +104,13 @@ CREATE TABLE projectors (
     message     TEXT
 ) WITHOUT ROWID;
 
--- These cost least while a store is filled: few rows are in the last two, and
--- the first grows at its end only.
+-- These cost least while a store is filled: few rows are in the others, and the
+-- first grows at its end only.
 CREATE INDEX idx_events_synced ON events(synced);
 CREATE INDEX idx_events_correlation ON events(correlation_id) WHERE correlation_id IS NOT NULL;
 CREATE INDEX idx_events_causation ON events(causation_id) WHERE causation_id IS NOT NULL;
+-- Nearly always empty: says without reading a payload that it is a long one.
+CREATE INDEX idx_events_large ON events(seq) WHERE length(CAST(payload_json AS BLOB)) > 1048576;
 
 -- INDEXES: a store filled from nothing makes these last.
 CREATE INDEX IF NOT EXISTS idx_events_entity ON events(entity_type, entity_id, hlc);

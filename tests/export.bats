@@ -590,3 +590,50 @@ lines_are() { [ "$(grep -c event_id follow.out)" -eq "$1" ]; }
     assert_status 0
     [ "$(ids)" = 'e1 ' ]
 }
+
+# Two events with payloads that are handed out in pieces, among small ones.
+put_long() {
+    mkevents 3 >lines
+    for id in long1 long2; do
+        printf '{"event_id":"%s","entity_type":"scan","entity_id":"S","actor_id":"a","event_type":"T",' "$id"
+        printf '"hlc":"019bf7920a0%s.0000","ts_device":1768000000000,"payload":"' "${id#long}"
+        head -c "${1-4000000}" /dev/zero | tr '\0' "${id#long}"
+        printf 'end\\n","zz":"%s"}\n' "$id"
+    done >>lines
+    mkevents 3 more >>lines
+    evstore-append <lines >stored
+}
+
+@test "long payloads are whole in every form" {
+    put_long
+    evstore-export --order seq | cmp - stored
+    sort stored >sorted
+    evstore-export | sort | cmp - sorted
+    evstore-export --limit 4 --order hlc | sort | cmp - <(head -n 4 stored | sort)
+    evstore-export --entity-type scan --order seq | cmp - <(grep '"scan"' stored)
+    evstore-export --full --seal >sealed
+    evstore-verify -q sealed
+    evstore-restore -q --require-seal -d other.db sealed
+    [ "$(evstore-export -d other.db --digest)" = "$(evstore-export --digest)" ]
+    evstore-export --document >document
+    jq_true '(.events | length) == 8 and ([.events[] | select(.entity_type == "scan") |
+        .payload | (length == 4000004) and endswith("end\n")] == [true, true])' document
+    evstore-export --order seq --follow --after start >followed &
+    pid=$!
+    wait_until 20 grep -q lifeboat_cursor followed
+    kill $pid
+    grep -v lifeboat_cursor followed | cmp - stored
+}
+
+@test "a payload of 16 MB does not take as much memory to be exported" {
+    [ -z "$checker" ] || skip "a checker has its own memory"
+    put_long 16000000
+    (
+        ulimit -v 24000
+        evstore-export --order seq | cmp - stored
+        evstore-export --document >document
+        evstore-export --full --seal >sealed
+    )
+    evstore-verify -q sealed
+    tail -c 100 document | grep -q '"events_count":8'
+}

@@ -686,28 +686,48 @@ static char *put_own(char *at, const struct event *ev)
     return put_int(at, M_SEQ, (struct event_int){true, ev->seq});
 }
 
-int event_write(const struct event *ev, bool full, struct buf *out)
+static char *put_before(char *begin, const struct event *ev)
 {
-    char *begin, *at;
+    char *at = put_texts(begin, ev, EVENT_ID, EVENT_ENTITY_ID);
 
-    if (buf_reserve(out, written_max(ev)))
-        return -1;
-    begin = at = out->data + out->len;
-    at = put_texts(at, ev, EVENT_ID, EVENT_ENTITY_ID);
     at = put_int(at, M_ENTITY_VERSION, ev->entity_version);
     at = put_texts(at, ev, EVENT_ACTOR_ID, EVENT_DEVICE);
     at = put_int(at, M_TS_DEVICE, ev->ts_device);
     at = put_texts(at, ev, EVENT_HLC, EVENT_CAUSATION);
-    at = put_span(put_name(at, M_PAYLOAD), ev->payload);
+    *begin = '{'; /* in place of the first comma */
+    return put_name(at, M_PAYLOAD);
+}
+
+static char *put_behind(char *at, const struct event *ev, bool full)
+{
     if (ev->extra.n > 2) {
         *at++ = ',';
         at = put_span(at, (struct span){ev->extra.p + 1, ev->extra.n - 2});
     }
     if (full)
         at = put_own(at, ev);
-    *begin = '{'; /* in place of the first comma */
     *at++ = '}';
     *at++ = '\n';
+    return at;
+}
+
+int event_write(const struct event *ev, bool full, struct buf *out)
+{
+    char *at;
+
+    if (buf_reserve(out, written_max(ev)))
+        return -1;
+    at = put_before(out->data + out->len, ev);
+    at = put_behind(put_span(at, ev->payload), ev, full);
     out->len = (size_t)(at - out->data);
+    return 0;
+}
+
+int event_write_around(const struct event *ev, bool full, struct buf *before, struct buf *behind)
+{
+    if (buf_reserve(before, written_max(ev)) || buf_reserve(behind, written_max(ev)))
+        return -1;
+    before->len = (size_t)(put_before(before->data + before->len, ev) - before->data);
+    behind->len = (size_t)(put_behind(behind->data + behind->len, ev, full) - behind->data);
     return 0;
 }

@@ -112,6 +112,8 @@ bool event_covered(struct event_parser *p, const struct event *newcomer,
 
 /* Appends the canonical line, LF included; full adds the store's own members. */
 int event_write(const struct event *ev, bool full, struct buf *out);
+/* The same, but what stands before the payload and what stands behind it. */
+int event_write_around(const struct event *ev, bool full, struct buf *before, struct buf *behind);
 
 const char *event_text_name(enum event_text t);
 

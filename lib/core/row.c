@@ -48,3 +48,22 @@ int row_read(struct stmt *s, struct event *ev)
     ev->extra = stmt_span(s, 22);
     return 0;
 }
+
+int row_payload(struct db *db, int64_t seq, void (*take)(const void *p, size_t n), struct err *e)
+{
+    static char piece[64 * 1024];
+    sqlite3_blob *blob = NULL;
+    int rc = sqlite3_blob_open(db->handle, "main", "events", "payload_json", seq, 0, &blob);
+    int length = rc ? 0 : sqlite3_blob_bytes(blob);
+
+    for (int at = 0, n; !rc && at < length; at += n) {
+        n = length - at < (int)sizeof piece ? length - at : (int)sizeof piece;
+        rc = sqlite3_blob_read(blob, piece, n, at);
+        if (!rc)
+            take(piece, (size_t)n);
+    }
+    if (rc)
+        db_error(db, e, "read a payload");
+    sqlite3_blob_close(blob);
+    return rc ? -1 : 0;
+}

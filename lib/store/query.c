@@ -23,7 +23,9 @@ static int put_where(struct query *q, struct buf *b)
 
 static int put_select(struct query *q, struct buf *b)
 {
-    const char *columns = q->ids_only ? "seq, event_id, digest" : ROW_COLUMNS;
+    const char *columns = q->ids_only      ? "seq, event_id, digest"
+                          : q->large_apart ? ROW_COLUMNS_LARGE_APART
+                                           : ROW_COLUMNS;
     bool nested = q->limit >= 0 && q->by_hlc;
 
     if (nested && buf_printf(b, "SELECT %s FROM (", columns))
@@ -54,8 +56,22 @@ static void bind_filters(const struct query *q, struct stmt *s, int64_t after)
         stmt_bind_int(s, 8, q->until.v);
 }
 
+/* Looking for each event whether it is large costs more than to know that none is. */
+static int look_for_large(struct query *q, struct store *st, struct err *e)
+{
+    int64_t any = 0;
+
+    if (q->large_apart && !q->sql.len &&
+        db_int(&st->db, "SELECT EXISTS(SELECT 1 FROM events WHERE " ROW_LARGE ")", &any, e))
+        return -1;
+    q->large_apart = q->large_apart && (q->sql.len || any);
+    return 0;
+}
+
 int query_open(struct query *q, struct store *st, struct err *e)
 {
+    if (look_for_large(q, st, e))
+        return -1;
     if (!q->sql.len && (put_select(q, &q->sql) || buf_term(&q->sql)))
         return err_memory(e);
     q->stmt.sql = q->sql.data;

@@ -15,6 +15,8 @@ struct query {
     int64_t limit; /* at most so many, the first in commit order; -1: all */
     bool by_hlc;   /* (hlc, event_id) order, else commit order */
     bool ids_only; /* read event_id, digest and seq only */
+    /* A long payload is not read: its p is NULL, and row_payload is to be asked. */
+    bool large_apart;
 
     struct stmt stmt;
     struct buf sql;
