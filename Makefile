@@ -1,5 +1,7 @@
 # lifeboat. Needs gcc or clang, and the -dev packages scripts/bootstrap names.
 #   make check                  everything that proves this tree, as the CI runs it
+#   make bench                  what each command costs here, beside SQLite's least and peers
+#   make growth                 how that grows up to 5 million events; draws doc/growth.svg
 #   make BUILD=build-x SAN=...  another build beside the usual one
 PREFIX ?= /usr/local
 CFLAGS ?= -O2 -g
@@ -60,7 +62,7 @@ $(BUILD)/lib/base/clock.o: cppflags += -DLIFEBOAT_BUILD_TIME=$(BUILD_TIME)
 $(BUILD)/gen/schema.inc: lib/schema.sql
 	@mkdir -p $(@D)
 	od -An -v -tu1 $< | sed 's/[0-9][0-9]*/&,/g' >$@
-$(BUILD)/lib/core/store.o: $(BUILD)/gen/schema.inc
+$(BUILD)/lib/core/store.o $(BUILD)/tests/tools/floor.o: $(BUILD)/gen/schema.inc
 
 # Other flags, another compiler or PREFIX: everything is compiled again.
 FLAGS := $(CC) $(cppflags) $(cflags) $(ldflags)
@@ -97,6 +99,8 @@ latency: tests
 	tests/latency.sh
 bench: tests
 	tests/bench.sh
+growth: tests
+	tests/growth.sh
 
 install: all
 	@for f in $(CMDS); do install -D -m 755 $(BUILD)/bin/$$f $(AT)/bin/$$f || exit; done
@@ -114,5 +118,5 @@ clean:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 .SECONDARY:
 .PHONY: all tests check lint check-asan check-valgrind check-crash check-faults check-stress \
-	check-damage check-model fuzz latency bench install uninstall clean FORCE
+	check-damage check-model fuzz latency bench growth install uninstall clean FORCE
 .DELETE_ON_ERROR:

@@ -1,121 +1,243 @@
 #!/usr/bin/env bash
-# bench: each command beside the least SQLite needs for the same work (the
-# floor, tests/tools/floor.c) and beside what one would use instead. Medians of
-# BENCH_RUNS runs (5) over BENCH_EVENTS events (100,000), as a Markdown table.
-# Peers that are not installed (python3, sqlite-utils, jq) are left out.
+# bench: each command beside the least SQLite needs for the same work (the floor,
+# tests/tools/floor.c and oneshot.c) and beside what one would use instead; then what
+# lifeboat promises, and what came out. Medians of BENCH_RUNS runs (5) over
+# BENCH_EVENTS events (100,000), in Markdown. The commands of a section take turns, so
+# that what else the machine does falls on all of them.
+# Slow peers run BENCH_PEER_RUNS times (1 above 500,000 events, else BENCH_RUNS); those
+# that are not installed (sqlite-utils, python3, jq) are left out.
 # Figures are reported, not judged: this machine's, on this day.
 set -euo pipefail
-top=$(cd "$(dirname "$0")/.." && pwd)
-export PATH=$top/build/bin:$top/build/tools:$PATH LC_ALL=C
+# shellcheck source=tests/measure.bash
+source "$(dirname "$0")/measure.bash"
 runs=${BENCH_RUNS:-5} events=${BENCH_EVENTS:-100000}
-dir=$(mktemp -d "${BENCH_DIR:-/var/tmp}/lifeboat-bench.XXXXXX")
-trap 'rm -rf "$dir"' EXIT
-cd "$dir"
-export LIFEBOAT_ENV=/dev/null LIFEBOAT_DB=$dir/run.db
-TIMEFORMAT='%R %U %S'
+peer_runs=${BENCH_PEER_RUNS:-$((events > 500000 ? 1 : runs))}
 
-median() { sort -n | awk '{ v[NR] = $1 } END { printf "%.3f", v[int((NR + 1) / 2)] }'; }
+declare -A name prepare command times wall cpu mb
+section() { title=$1 check=${2:-:} keys=(); } # CHECK: that a row did what it should
 
-# measure NAME PREPARE COMMAND: the medians go to $wall and $cpu. A command of
-# the floor prints its own "wall cpu" of the part that counts.
-measure() {
-    local i t
-    : >walls
-    : >cpus
-    for ((i = 0; i < runs; i++)); do
-        eval "$2"
-        if [[ $3 == floor\ * ]]; then
-            t=$(eval "$3")
-            echo "${t% *}" >>walls
-            echo "${t#* }" >>cpus
-        else
-            t=$({ time eval "$3" >/dev/null 2>&1; } 2>&1)
-            echo "$t" | awk '{ print $1 >> "walls"; print $2 + $3 >> "cpus" }'
-        fi
-    done
-    wall=$(median <walls) cpu=$(median <cpus)
-    printf '%-34s %8s s wall %8s s cpu\n' "$1" "$wall" "$cpu" >&2
-}
-
-ratio() { awk -v a="$1" -v b="$2" 'BEGIN { if (b > 0) printf "%.2f", a / b; else printf "-" }'; }
-
-# row NAME BASE PREPARE COMMAND: a line of the table; BASE is "NAME WALL CPU".
+# row KEY NAME PREPARE COMMAND [RUNS]: the first one of a section is its base.
 row() {
-    measure "$1" "$3" "$4"
-    local base_wall base_cpu
-    read -r base_wall base_cpu <<<"$2"
-    printf '| %s | %s | %s | %s | %s |\n' "$1" "$wall" "$cpu" "$(ratio "$wall" "$base_wall")" \
-        "$(ratio "$cpu" "$base_cpu")" >>table
+    keys+=("$1")
+    name[$1]=$2 prepare[$1]=$3 command[$1]=$4 times[$1]=${5:-$runs}
+}
+peer() { # PROGRAM, then as row
+    if command -v "$1" >/dev/null; then row "${@:2}" "$peer_runs"; fi
 }
 
-section() { printf '| **%s** | | | | |\n' "$1" >>table; }
-base() { measure "$1" "$2" "$3" && floor="$wall $cpu" &&
-    printf '| %s | %s | %s | 1 | 1 |\n' "$1" "$wall" "$cpu" >>table; }
+ratio() { # A B: "-" where one is missing
+    awk -v a="${1:-0}" -v b="${2:-0}" 'BEGIN {
+        if (a > 0 && b > 0) printf "%.2f", a / b; else printf "-"
+    }'
+}
 
-indexed_by_sqlite_utils() {
-    local c
-    sqlite-utils insert run.db events events.jsonl --nl --pk event_id
-    for c in 'entity_type entity_id hlc' event_type ts_device 'hlc event_id'; do
-        # shellcheck disable=SC2086
-        sqlite-utils create-index run.db events $c
+append_more() { evstore-append -q -d full.db "more.$(printf %03d "$i")"; } # of this round
+
+filled() { [ "$(sqlite3 run.db 'SELECT count(*) FROM events')" -ge "$events" ]; }
+
+# Runs the rows of the section, round by round, and adds them to the table.
+measure() {
+    local i k base=${keys[0]}
+    for ((i = 0; i < runs; i++)); do
+        for k in "${keys[@]}"; do
+            ((i < times[$k])) || continue
+            once "$k.runs" "${prepare[$k]}" "${command[$k]}"
+            $check || { echo "bench: ${name[$k]}: not what was to be done" >&2 && exit 70; }
+        done
+    done
+    printf '| **%s** | | | | | |\n' "$title" >>table
+    for k in "${keys[@]}"; do
+        wall[$k]=$(median "$k.runs" 1) cpu[$k]=$(median "$k.runs" 2) mb[$k]=$(median "$k.runs" 3)
+        printf '| %s | %.3f | %.3f | %.1f | %s | %s |\n' "${name[$k]}" "${wall[$k]}" "${cpu[$k]}" \
+            "${mb[$k]}" "$(ratio "${wall[$k]}" "${wall[$base]}")" \
+            "$(ratio "${cpu[$k]}" "${cpu[$base]}")" | tee -a table >&2
     done
 }
 
-benchevents "$events" >events.jsonl
+promise() { printf '| %s | %s | %s |\n' "$@" >>promises; } # WHAT GOAL FIGURE
+beside() { # wall|cpu KEY BASE
+    local -n of=$1
+    ratio "${of[$2]-}" "${of[$3]-}"
+}
+peak() { # KEY...
+    local k
+    for k; do echo "${mb[$k]}"; done | sort -n | tail -n 1
+}
+
+# --- the material --------------------------------------------------------------------
+# full.db has it all, projected, as it is after a restore.
+
+entities=$((events / 20 + 1)) more=1000
+benchevents $((events + more * runs)) "$entities" >all.jsonl
+head -n "$events" all.jsonl >events.jsonl
+tail -n +$((events + 1)) all.jsonl | split -l "$more" -d -a 3 - more.
+rm all.jsonl
+awk 'NR % 1000 == 0 { sub(/"payload":\{/, "&\"changed\":1,") } 1' events.jsonl >changed.jsonl
 evstore-append -q -d full.db events.jsonl
 evstore-export -d full.db --full --seal >sealed.jsonl
-blank='rm -f run.db run.db-*'
-copy='rm -f run.db run.db-*; sqlite3 full.db "VACUUM INTO '"'run.db'"'" && sqlite3 run.db "PRAGMA journal_mode=WAL" >/dev/null'
+evstore-project -q -d full.db
+benchevents 8 8 16776000 >large.jsonl
+evstore-append -q -d large.db large.jsonl
+evstore-export -d large.db --full --seal >large-sealed.jsonl
 
-# A store that is there is not built aside.
-begun="$blank; evstore-append -q --type T --entity a/1 --actor me 1"
+# --- peers -----------------------------------------------------------------------------
 
-section "ingest of $events events"
-base 'floor: bind and insert' "$blank" 'floor insert run.db events.jsonl'
-row 'evstore-append -q, new store' "$floor" "$blank" 'evstore-append -q events.jsonl'
-row 'evstore-append -q, into a store' "$floor" "$begun" 'evstore-append -q events.jsonl'
-row 'evstore-append -q, from a pipe' "$floor" "$blank" 'cat events.jsonl | evstore-append -q'
-row 'evstore-restore --require-seal, blank' "$floor" "$blank" \
-    'evstore-restore -q --require-seal sealed.jsonl'
-if command -v python3 >/dev/null; then
-    row 'python3 json and sqlite3' "$floor" "$blank" "python3 '$top/tests/bench.py' run.db events.jsonl"
-fi
-if command -v jq >/dev/null; then
-    row 'jq to CSV, sqlite3 .import' "$floor" "$blank" \
-        'jq -r "[.event_id,.entity_type,.entity_id,.actor_id,.ts_device,.hlc,.event_type,(.payload|tojson)]|@csv" events.jsonl >x.csv && sqlite3 run.db ".mode csv" ".import x.csv events"'
-fi
-if command -v sqlite-utils >/dev/null; then
-    row 'sqlite-utils insert --nl' "$floor" "$blank" \
-        'sqlite-utils insert run.db events events.jsonl --nl --pk event_id'
-    row 'the same, and four of our indexes' "$floor" "$blank" indexed_by_sqlite_utils
-fi
+cat >jq.sh <<'END'
+jq -r "[.event_id, .entity_type, .entity_id, .actor_id, .ts_device, .hlc, .event_type,
+    (.payload | tojson)] | @csv" events.jsonl >x.csv
+sqlite3 run.db 'CREATE TABLE events(event_id TEXT PRIMARY KEY, entity_type, entity_id, actor_id,
+    ts_device INTEGER, hlc, event_type, payload)' '.mode csv' '.import x.csv events'
+END
+cat >shell.sql <<'END'
+CREATE TABLE events(event_id TEXT PRIMARY KEY, entity_type, entity_id, actor_id,
+    ts_device INTEGER, hlc, event_type, payload);
+CREATE TEMP TABLE raw(j TEXT);
+.mode ascii
+.separator "\037" "\n"
+.import events.jsonl raw
+INSERT INTO events SELECT j->>'event_id', j->>'entity_type', j->>'entity_id', j->>'actor_id',
+    j->>'ts_device', j->>'hlc', j->>'event_type', j->'payload' FROM raw;
+END
+cat >indexed.sh <<'END'
+sqlite-utils insert run.db events events.jsonl --nl --pk event_id
+sqlite-utils create-index run.db events entity_type entity_id hlc
+sqlite-utils create-index run.db events event_type
+sqlite-utils create-index run.db events ts_device
+sqlite-utils create-index run.db events hlc event_id
+END
+
+# --- the table -------------------------------------------------------------------------
+
+restore='evstore-restore -q --require-seal'
+
+section "ingest of $events events" filled
+row floor 'floor: bind and insert' "$blank" 'floor insert run.db events.jsonl'
+row append 'evstore-append -q, no store yet' "$blank" 'measured evstore-append -q events.jsonl'
+row into 'evstore-append -q, into a store' "$begun" 'measured evstore-append -q events.jsonl'
+row pipe 'evstore-append -q, from a pipe' "$blank" 'cat events.jsonl | measured evstore-append -q'
+row restore 'evstore-restore --require-seal, no store yet, projected' "$blank" \
+    "measured $restore sealed.jsonl"
+row walkaway 'walkaway: the same, and evstore-verify' "$blank" \
+    "measured sh -c '$restore sealed.jsonl && evstore-verify -q'"
+peer python3 python 'python3, json and sqlite3' "$blank" \
+    "measured python3 '$top/tests/bench.py' run.db events.jsonl"
+peer sqlite3 shell 'sqlite3 shell, .import and ->>' "$blank" \
+    'measured sh -c "sqlite3 run.db <shell.sql"'
+peer jq jq 'jq to CSV, .import' "$blank" 'measured sh jq.sh'
+peer sqlite-utils utils 'sqlite-utils insert' "$blank" \
+    'measured sqlite-utils insert run.db events events.jsonl --nl --pk event_id'
+peer sqlite-utils indexed 'the same, and four of our indexes' "$blank" 'measured sh indexed.sh'
+measure
 
 section 'the same events again'
-base 'floor: parse and digest' : 'floor parse events.jsonl'
-row 'evstore-restore, all present' "$floor" "$copy" 'evstore-restore -q events.jsonl'
+row parse 'floor: parse and digest' : 'floor parse events.jsonl'
+row again 'evstore-restore, all present' : 'measured evstore-restore -q -d full.db events.jsonl'
+row resealed 'evstore-restore --require-seal, a backup of it' : \
+    "measured $restore -d full.db sealed.jsonl"
+row changed 'evstore-restore, one in a thousand changed' : \
+    'measured sh -c "evstore-restore -q -d full.db changed.jsonl 2>/dev/null; test \$? = 1"'
+measure
 
 section 'reading them all'
-base 'floor: read every row' : 'floor read full.db'
-row 'evstore-export --order seq' "$floor" : 'evstore-export -d full.db --order seq'
-row 'evstore-export' "$floor" : 'evstore-export -d full.db'
-row 'evstore-export --digest' "$floor" : 'evstore-export -d full.db --digest'
-row 'sqlite3 -json' "$floor" : 'sqlite3 -json full.db "SELECT * FROM events"'
-row 'evstore-project --rebuild' "$floor" "$copy" 'evstore-project -q --rebuild'
-row 'evstore-verify' "$floor" : 'evstore-verify -d full.db'
+row read 'floor: read every row' : 'floor read full.db'
+row seq 'evstore-export --order seq' : 'measured evstore-export -d full.db --order seq'
+row export 'evstore-export' : 'measured evstore-export -d full.db'
+row sealed 'evstore-export --full --seal' : 'measured evstore-export -d full.db --full --seal'
+row digest 'evstore-export --digest' : 'measured evstore-export -d full.db --digest'
+row verify 'evstore-verify' : 'measured evstore-verify -q -d full.db'
+row json 'sqlite3 -json' : 'measured sqlite3 -json full.db "SELECT * FROM events"'
+peer sqlite-utils rows 'sqlite-utils rows --nl' : 'measured sqlite-utils rows full.db events --nl'
+measure
+
+section "current state of $entities entities"
+row rewritten 'evstore-export' : 'measured evstore-export -d full.db'
+row project 'evstore-project --rebuild' : 'measured evstore-project -q -d full.db --rebuild'
+row catchup "evstore-project after $more new events" \
+    append_more 'measured evstore-project -q -d full.db'
+measure
+
+section '8 events of 16 MB'
+row large_floor 'floor: bind and insert' "$blank" 'floor insert run.db large.jsonl'
+row large_append 'evstore-append -q, no store yet' "$blank" \
+    'measured evstore-append -q large.jsonl'
+row large_into 'evstore-append -q, into a store' "$begun" \
+    'measured evstore-append -q large.jsonl'
+row large_restore 'evstore-restore --require-seal, no store yet' "$blank" \
+    "measured $restore large-sealed.jsonl"
+row large_export 'evstore-export' : 'measured evstore-export -d large.db'
+row large_sealed 'evstore-export --full --seal' : \
+    'measured evstore-export -d large.db --full --seal'
+measure
 
 section '100 durable events, one process each'
-base 'floor: open, gate, insert, commit' "$blank" 'floor spawn 100 floor oneshot run.db'
-row 'evstore-append -q, options' "$floor" "$blank" \
-    'floor spawn 100 evstore-append -q --type T --entity a/1 --actor me 1'
-row '/bin/true' "$floor" : 'floor spawn 100 /bin/true'
+row oneshot 'floor: open, gate, insert, commit' "$begun" 'measured -n 100 oneshot run.db'
+row one 'evstore-append -q, options' "$begun" \
+    'measured -n 100 evstore-append -q --type T --entity a/1 --actor me 1'
+row send 'hlc send' "$begun" 'measured -n 100 hlc send'
+row true '/bin/true' : 'measured -n 100 /bin/true'
+measure
 
 section '1,000,000 ids'
-base 'libuuid: random, unparse' : 'floor uuid 1000000'
-row 'uuidv7 -n 1000000' "$floor" : 'uuidv7 -n 1000000'
+row libuuid 'libuuid: random, unparse' : 'floor uuid 1000000'
+row uuidv7 'uuidv7 -n 1000000' : 'measured uuidv7 -n 1000000'
+measure
 
-printf '%s, %s, SQLite %s, medians of %d\n\n' "$(nproc) cores" \
-    "$(awk -F': ' '/model name/ { print $2; exit }' /proc/cpuinfo)" \
-    "$(sqlite3 --version | cut -d' ' -f1)" "$runs"
-echo '| | wall s | cpu s | wall ratio | cpu ratio |'
-echo '|---|--:|--:|--:|--:|'
+# --- waits -------------------------------------------------------------------------------
+
+field() { sed -n "s/.*\"$1\":\([0-9.]*\).*/\1/p" figures; }
+waits() { # NAME WHAT REST
+    printf '| %s | %s | %s | %s | %s |\n' "$1" "$(field "$2_p50_ms")" "$(field "$2_p99_ms")" \
+        "$(field "$2_max_ms")" "$3" | tee -a waits >&2
+}
+
+writing() { # one|many WHAT
+    eval "$begun"
+    writers run.db 8 "${BENCH_SECONDS:-5}" "$1" w 3>figures >acknowledged 2>said
+    waits "8 writers, $2" wait "$(wc -l <acknowledged) events, spread $(field spread)"
+}
+writing one 'one event at a time'
+writing many 'pipes kept full'
+LATENCY_DIR=$dir LATENCY_EVENTS=500 LATENCY_IDLE=${BENCH_SECONDS:-5} \
+    "$top/tests/latency.sh" >figures
+waits 'evstore-export --follow: commit to line' lag \
+    "idle: $(field idle_cpu_ms) ms of processor in $(field idle_s) s"
+
+# --- what is promised ----------------------------------------------------------------------
+
+promise "ingest, no store yet: speed beside the floor's" '>= 0.85' "$(beside wall floor append)"
+promise "ingest into a store: speed beside the floor's" '>= 0.85' "$(beside wall floor into)"
+promise 'ingest: processor time of sqlite-utils insert' '>= 4.5 times' "$(beside cpu utils append)"
+promise "restore, no store yet: processor time beside the floor's" '<= 0.75' \
+    "$(beside cpu restore floor)"
+promise 'the same events again: beside parsing alone' '<= 2.5' "$(beside cpu again parse)"
+promise 'export in seq order: beside reading the rows' '<= 1.4' "$(beside cpu seq read)"
+promise 'export: time of sqlite-utils rows' '>= 10 times' "$(beside wall rows export)"
+promise 'export: time of sqlite3 -json' '>= 3 times' "$(beside wall json export)"
+promise '--digest: beside the export' '<= 0.5' "$(beside wall digest export)"
+promise 'peak memory of an export, MB' '< 8' \
+    "$(peak seq export digest), sealed $(peak sealed), 16 MB events $(peak large_export large_sealed)"
+promise 'peak memory of an ingest, MB' '< 80' \
+    "$(peak append into pipe), 16 MB events $(peak large_append large_into)"
+promise 'peak memory of a restore, MB' '< 80' \
+    "$(peak restore again resealed), 16 MB events $(peak large_restore)"
+promise 'durable append, one process: beside the floor, wall and cpu' '<= 1.3' \
+    "$(beside wall one oneshot), $(beside cpu one oneshot)"
+promise 'durable append, one process: beside /bin/true' '' "$(beside cpu one true)"
+promise 'hlc send, one process: beside the floor, wall and cpu' '<= 1.3' \
+    "$(beside wall send oneshot), $(beside cpu send oneshot)"
+promise 'uuidv7: time of libuuid' '>= 40 times' "$(beside cpu libuuid uuidv7)"
+promise 'folding all: time beside exporting them' '<= 2' "$(beside wall project rewritten)"
+promise "catching up with $more events, ms" '<= 50' \
+    "$(awk -v s="${wall[catchup]}" 'BEGIN { print 1000 * s }')"
+promise 'walkaway, onto a blank box, projected and verified: beside the floor' '<= 2' \
+    "$(beside wall walkaway floor) ($(printf %.1f "${wall[walkaway]}") s)"
+
+printf '%s, medians of %d; python3, sqlite3 .import, jq and sqlite-utils: of %d\n\n' \
+    "$(machine)" "$runs" "$peer_runs"
+echo '| | wall s | cpu s | peak MB | wall ratio | cpu ratio |'
+echo '|---|--:|--:|--:|--:|--:|'
 cat table
+printf '\n| waits, ms | p50 | p99 | max | |\n|---|--:|--:|--:|---|\n'
+cat waits
+printf '\n| promised | | here |\n|---|--:|--:|\n'
+cat promises

@@ -3,67 +3,67 @@
  *     floor insert STORE EVENTS.jsonl   bind and insert events parsed beforehand
  *     floor read STORE                  step through every row, every column
  *     floor parse EVENTS.jsonl          parse and digest only
- *     floor oneshot STORE               open, gate, insert one row, commit, close
- *     floor spawn N PROGRAM [ARG...]    run a program N times in a row
  *     floor uuid N                      make and print N ids with libuuid
  *
- * Prints "wall cpu" in seconds of the timed part. */
-#include "base/clock.h"
+ * The first two are SQLite's own interface on lib/schema.sql and nothing else of
+ * lifeboat; what prepares the events, and parse, are lifeboat's. Prints "wall cpu
+ * mb": seconds of the part that counts, and the peak memory of all of it. */
+#include "base/hash.h"
 #include "core/batch.h"
-#include "core/store.h"
+#include "core/event.h"
+#include "text/line.h"
 
 #include <fcntl.h>
-#include <spawn.h>
+#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 #include <uuid/uuid.h>
 
-extern char **environ;
+enum { ROWS = 10000, ID_TEXT = 37 };
 
-static const char insert_sql[] =
-    "INSERT INTO events(event_id, digest, site_id, entity_type, entity_id, entity_version, "
-    "actor_id, actor_name, actor_role, device_id, ts_device, ts_server, hlc, event_type, "
-    "schema_version, correlation_id, causation_id, synced, acknowledged, payload_json, "
-    "extra_json) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, "
-    "?17, 0, 0, ?20, ?21) ON CONFLICT(event_id) DO NOTHING";
+static const char schema[] = {
+#include "schema.inc"
+    0};
 
-static double wall0, cpu0;
+/* --- time --------------------------------------------------------------- */
 
-static double wall_now(void)
+static double wall, cpu;
+
+static double now(clockid_t clock)
 {
     struct timespec t;
 
-    clock_gettime(CLOCK_MONOTONIC, &t);
+    clock_gettime(clock, &t);
     return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
-
-static double cpu_now(void)
-{
-    struct rusage a, b;
-
-    getrusage(RUSAGE_SELF, &a);
-    getrusage(RUSAGE_CHILDREN, &b);
-    return (double)(a.ru_utime.tv_sec + a.ru_stime.tv_sec + b.ru_utime.tv_sec + b.ru_stime.tv_sec) +
-           (double)(a.ru_utime.tv_usec + a.ru_stime.tv_usec + b.ru_utime.tv_usec +
-                    b.ru_stime.tv_usec) /
-               1e6;
 }
 
 static void begin(void)
 {
-    wall0 = wall_now();
-    cpu0 = cpu_now();
+    wall -= now(CLOCK_MONOTONIC);
+    cpu -= now(CLOCK_PROCESS_CPUTIME_ID);
 }
 
 static void end(void)
 {
-    printf("%.4f %.4f\n", wall_now() - wall0, cpu_now() - cpu0);
+    wall += now(CLOCK_MONOTONIC);
+    cpu += now(CLOCK_PROCESS_CPUTIME_ID);
 }
+
+static void report(void)
+{
+    struct rusage r;
+
+    getrusage(RUSAGE_SELF, &r);
+    printf("%.4f %.4f %.1f\n", wall, cpu, (double)r.ru_maxrss / 1024);
+}
+
+/* --- SQLite ------------------------------------------------------------- */
+
+static sqlite3 *db;
 
 static void die(const char *what)
 {
@@ -71,147 +71,184 @@ static void die(const char *what)
     exit(70);
 }
 
-static void check(int rc, const struct err *e)
+static void ok(int rc)
 {
-    if (rc < 0)
-        die(e->msg);
+    if (rc != SQLITE_OK && rc != SQLITE_DONE)
+        die(db ? sqlite3_errmsg(db) : sqlite3_errstr(rc));
 }
 
-static void open_store(struct store *st, const char *path, bool bulk)
+static void run(const char *sql)
 {
-    struct store_settings set = {.wait_s = 30, .bulk = bulk};
-    struct err e = ERR_NONE;
-
-    check(store_open(st, path, STORE_CREATE, &set, &e), &e);
+    ok(sqlite3_exec(db, sql, NULL, NULL, NULL));
 }
 
-static int no_reject(void *ctx, const struct line *l, const struct event_fault *f, struct err *e)
+static void open_db(const char *path)
+{
+    ok(sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX,
+                       NULL));
+}
+
+static sqlite3_stmt *prepare(const char *sql)
+{
+    sqlite3_stmt *s;
+
+    ok(sqlite3_prepare_v3(db, sql, -1, SQLITE_PREPARE_PERSISTENT, &s, NULL));
+    return s;
+}
+
+/* --- insert ------------------------------------------------------------- */
+
+static const char insert_sql[] =
+    "INSERT INTO events(event_id, digest, site_id, entity_type, entity_id, entity_version, "
+    "actor_id, actor_name, actor_role, device_id, ts_device, ts_server, hlc, event_type, "
+    "schema_version, correlation_id, causation_id, synced, acknowledged, created_at, "
+    "payload_json, extra_json) "
+    "VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, 0, 0, "
+    "'2026-01-01 00:00:00', ?18, ?19)";
+
+struct row {
+    struct event event;
+    uint8_t digest[DIGEST_BYTES];
+    char hlc[18];
+};
+
+static struct row rows[ROWS];
+
+/* A span that is absent is NULL, and so is what is bound for it. */
+static void bind_text(sqlite3_stmt *s, int at, struct span t)
+{
+    sqlite3_bind_text64(s, at, t.p, t.n, SQLITE_STATIC, SQLITE_UTF8);
+}
+
+static void bind_int(sqlite3_stmt *s, int at, struct event_int n)
+{
+    if (n.set)
+        sqlite3_bind_int64(s, at, n.v);
+    else
+        sqlite3_bind_null(s, at);
+}
+
+static void insert(sqlite3_stmt *s, const struct row *r)
+{
+    static const int at[EVENT_TEXTS] = {1, 3, 4, 5, 7, 8, 9, 10, 13, 14, 15, 16, 17};
+    const struct event *ev = &r->event;
+
+    for (int t = 0; t < EVENT_TEXTS; t++)
+        bind_text(s, at[t], ev->text[t]);
+    sqlite3_bind_blob(s, 2, r->digest, DIGEST_BYTES, SQLITE_STATIC);
+    bind_int(s, 6, ev->entity_version);
+    bind_int(s, 11, ev->ts_device);
+    bind_int(s, 12, ev->ts_device);
+    bind_text(s, 18, ev->payload);
+    bind_text(s, 19, ev->extra);
+    ok(sqlite3_step(s));
+    ok(sqlite3_reset(s));
+}
+
+/* The next events, ready to be bound. */
+static size_t load(FILE *f, struct event_parser *p, struct arena *a)
+{
+    static char *line;
+    static size_t room;
+    struct event_fault fault;
+    size_t n = 0;
+    ssize_t length;
+
+    arena_reset(a);
+    while (n < ROWS && (length = getline(&line, &room, f)) > 0) {
+        struct span text = arena_span(a, (struct span){line, (size_t)length - 1});
+        struct row *r = &rows[n++];
+
+        if (!text.p || event_parse(p, text, a, &r->event, &fault))
+            die("a line that is no event");
+        event_settle(&r->event, SPAN("main"), r->hlc);
+        event_digest(&r->event);
+        digest_bytes(r->event.digest, r->digest);
+    }
+    return n;
+}
+
+static void run_insert(const char *path, const char *jsonl)
+{
+    FILE *f = fopen(jsonl, "re");
+    struct event_parser p = {0};
+    struct arena a = {0};
+    sqlite3_stmt *s;
+    size_t n;
+
+    if (!f)
+        die(jsonl);
+    begin();
+    open_db(path);
+    run("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA temp_store = FILE; "
+        "PRAGMA cache_size = -65536");
+    run("BEGIN IMMEDIATE");
+    run(schema);
+    run("COMMIT");
+    s = prepare(insert_sql);
+    end();
+    while ((n = load(f, &p, &a))) {
+        begin();
+        run("BEGIN IMMEDIATE");
+        for (size_t i = 0; i < n; i++)
+            insert(s, &rows[i]);
+        run("COMMIT");
+        end();
+    }
+    begin();
+    sqlite3_finalize(s);
+    ok(sqlite3_close(db));
+    end();
+    report();
+}
+
+/* --- the others --------------------------------------------------------- */
+
+/* The value as it is; sqlite3_column_blob() and its like check more. */
+static int64_t look_at(sqlite3_value *v)
+{
+    switch (sqlite3_value_type(v)) {
+    case SQLITE_NULL:
+        return 0;
+    case SQLITE_INTEGER:
+        return sqlite3_value_int64(v);
+    default:
+        return sqlite3_value_blob(v) ? sqlite3_value_bytes(v) : 0;
+    }
+}
+
+static void run_read(const char *path)
+{
+    sqlite3_stmt *s;
+    int64_t sum = 0;
+    int rc, columns;
+
+    begin();
+    open_db(path);
+    s = prepare("SELECT * FROM events ORDER BY seq");
+    columns = sqlite3_column_count(s);
+    while ((rc = sqlite3_step(s)) == SQLITE_ROW)
+        for (int c = 0; c < columns; c++)
+            sum += look_at(sqlite3_column_value(s, c));
+    ok(rc);
+    sqlite3_finalize(s);
+    ok(sqlite3_close(db));
+    end();
+    if (!sum)
+        die("nothing was read");
+    report();
+}
+
+static int no_event(void *ctx, const struct line *l, const struct event_fault *f, struct err *e)
 {
     (void)ctx;
     (void)l;
     return err_set(e, 65, "%s", f->why);
 }
 
-/* --- insert ------------------------------------------------------------- */
-
-static struct event *events;
-static size_t count, room;
-
-static void keep(const char *line, size_t n, struct event_parser *p, struct arena *a)
-{
-    struct span copy = arena_span(a, (struct span){line, n});
-    struct event_fault f;
-
-    if (count == room) {
-        room = room ? 2 * room : 4096;
-        events = realloc(events, room * sizeof *events);
-        if (!events)
-            die("out of memory");
-    }
-    if (!copy.p || event_parse(p, copy, a, &events[count], &f))
-        die("an event that is none");
-    event_settle(&events[count], SPAN("main"), arena_alloc(a, 18));
-    event_digest(&events[count++]);
-}
-
-static void load(const char *path, struct arena *a)
-{
-    struct event_parser p = {0};
-    FILE *f = fopen(path, "re");
-    char *line = NULL;
-    size_t cap = 0;
-    ssize_t n;
-
-    if (!f)
-        die(path);
-    while ((n = getline(&line, &cap, f)) > 0)
-        keep(line, (size_t)n - 1, &p, a);
-    fclose(f);
-    free(line);
-}
-
-static void bind_int(struct stmt *s, int at, struct event_int n)
-{
-    if (n.set)
-        stmt_bind_int(s, at, n.v);
-    else
-        stmt_bind_null(s, at);
-}
-
-static void bind_row(struct stmt *s, const struct event *ev, const uint8_t *digest)
-{
-    static const int at[EVENT_TEXTS] = {1, 3, 4, 5, 7, 8, 9, 10, 13, 14, 15, 16, 17};
-
-    for (int t = 0; t < EVENT_TEXTS; t++)
-        stmt_bind_span(s, at[t], ev->text[t]);
-    stmt_bind_blob(s, 2, digest, DIGEST_BYTES);
-    bind_int(s, 6, ev->entity_version);
-    bind_int(s, 11, ev->ts_device);
-    stmt_bind_int(s, 12, ev->ts_device.v);
-    stmt_bind_span(s, 20, ev->payload);
-    stmt_bind_span(s, 21, ev->extra);
-}
-
-static void insert_row(struct store *st, struct stmt *s, const struct event *ev)
-{
-    uint8_t digest[DIGEST_BYTES];
-    struct err e = ERR_NONE;
-
-    digest_bytes(ev->digest, digest);
-    check(stmt_ready(s, &st->db, &e), &e);
-    bind_row(s, ev, digest);
-    check(stmt_run(s, &e), &e);
-}
-
-static void run_insert(const char *path, const char *jsonl)
-{
-    struct stmt s = {.sql = insert_sql};
-    struct err e = ERR_NONE;
-    struct arena a = {0};
-    struct store st;
-
-    load(jsonl, &a);
-    begin();
-    open_store(&st, path, true);
-    for (size_t i = 0; i < count; i++) {
-        if (i % BATCH_ROWS == 0)
-            check(store_begin(&st, &e), &e);
-        insert_row(&st, &s, &events[i]);
-        if (i % BATCH_ROWS == BATCH_ROWS - 1 || i + 1 == count)
-            check(store_commit(&st, &e), &e);
-    }
-    store_close(&st);
-    end();
-}
-
-/* --- the others --------------------------------------------------------- */
-
-static void run_read(const char *path)
-{
-    struct stmt s = {.sql = "SELECT * FROM events ORDER BY seq"};
-    struct store_settings set = {.wait_s = 30};
-    struct err e = ERR_NONE;
-    struct store st;
-    size_t bytes = 0;
-    int rc, columns;
-
-    begin();
-    check(store_open(&st, path, STORE_READ, &set, &e), &e);
-    check(stmt_ready(&s, &st.db, &e), &e);
-    columns = sqlite3_column_count(s.handle);
-    while ((rc = stmt_step(&s, &e)) == 1)
-        for (int c = 0; c < columns; c++)
-            bytes += stmt_span(&s, c).n;
-    check(rc, &e);
-    store_close(&st);
-    if (!bytes)
-        die("nothing was read");
-    end();
-}
-
 static void run_parse(const char *jsonl)
 {
-    struct batch_hooks hooks = {.reject = no_reject};
+    struct batch_hooks hooks = {.reject = no_event};
     struct line_reader r;
     struct err e = ERR_NONE;
     struct batch b;
@@ -224,7 +261,8 @@ static void run_parse(const char *jsonl)
     line_open(&r, fd, jsonl, LINE_MAX_DEFAULT);
     batch_input(&b, &r);
     while (!b.ended) {
-        check(batch_fill(&b, &e), &e);
+        if (batch_fill(&b, &e) < 0)
+            die(e.msg);
         for (size_t i = 0; i < b.count; i++) {
             char text[18];
 
@@ -235,45 +273,13 @@ static void run_parse(const char *jsonl)
     batch_close(&b);
     line_close(&r);
     end();
-}
-
-static void run_oneshot(const char *path)
-{
-    struct stmt s = {.sql = insert_sql};
-    struct err e = ERR_NONE;
-    struct event ev = {.ts_device = {true, clock_now_ms()}, .payload = SPAN("{\"hr\":72}")};
-    char id[40];
-    struct store st;
-
-    snprintf(id, sizeof id, "floor-%lld-%d", (long long)clock_boot_ms(), getpid());
-    for (int t = 0; t < EVENT_TEXTS; t++)
-        ev.text[t] = SPAN("floor");
-    ev.text[EVENT_ID] = span_of(id);
-    open_store(&st, path, false);
-    check(store_begin(&st, &e), &e);
-    insert_row(&st, &s, &ev);
-    check(store_commit(&st, &e), &e);
-    store_close(&st);
-}
-
-static void run_spawn(char **argv, int times)
-{
-    begin();
-    for (int i = 0; i < times; i++) {
-        pid_t pid;
-        int status;
-
-        if (posix_spawnp(&pid, argv[0], NULL, NULL, argv, environ) ||
-            waitpid(pid, &status, 0) < 0 || status)
-            die(argv[0]);
-    }
-    end();
+    report();
 }
 
 static void run_uuid(int n)
 {
     FILE *f = fopen("/dev/null", "we");
-    char text[37];
+    char text[ID_TEXT];
     uuid_t id;
 
     if (!f)
@@ -282,27 +288,27 @@ static void run_uuid(int n)
     for (int i = 0; i < n; i++) {
         uuid_generate_random(id);
         uuid_unparse_lower(id, text);
-        fprintf(f, "%s\n", text);
+        text[ID_TEXT - 1] = '\n';
+        fwrite(text, 1, sizeof text, f);
     }
     fclose(f);
     end();
+    report();
 }
 
 int main(int argc, char **argv)
 {
-    if (argc == 4 && !strcmp(argv[1], "insert"))
+    const char *what = argc > 2 ? argv[1] : "";
+
+    if (argc == 4 && !strcmp(what, "insert"))
         run_insert(argv[2], argv[3]);
-    else if (argc == 3 && !strcmp(argv[1], "read"))
+    else if (argc == 3 && !strcmp(what, "read"))
         run_read(argv[2]);
-    else if (argc == 3 && !strcmp(argv[1], "parse"))
+    else if (argc == 3 && !strcmp(what, "parse"))
         run_parse(argv[2]);
-    else if (argc == 3 && !strcmp(argv[1], "oneshot"))
-        run_oneshot(argv[2]);
-    else if (argc >= 4 && !strcmp(argv[1], "spawn"))
-        run_spawn(argv + 3, atoi(argv[2]));
-    else if (argc == 3 && !strcmp(argv[1], "uuid"))
+    else if (argc == 3 && !strcmp(what, "uuid"))
         run_uuid(atoi(argv[2]));
     else
         die("see the head of tests/tools/floor.c");
-    return 0;
+    return fflush(stdout) ? 74 : 0;
 }
