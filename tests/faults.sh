@@ -67,7 +67,7 @@ take_printed() { # SCENARIO
     ids) [ "$(grep -cxE '[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f-]{21}' out)" != 3000 ] ||
         ! sort -uc out || printed='3000, ascending' ;;
     # A type whose reducer cannot be looked for at first comes after the others.
-    in_place | aside | document | sealed | keep_flags)
+    in_place | aside | document | sealed | keep_flags | standby)
         printed=${printed/'["case","chart"]'/'["chart","case"]'}
         ;;
     # Where the C library has no memory for a locale it says that there is none.

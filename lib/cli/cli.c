@@ -10,12 +10,15 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+enum { LONG_BLOCK = 1 << 20 };
 
 struct cli cli;
 struct out cli_out = {.fd = STDOUT_FILENO};
@@ -304,6 +307,8 @@ void cli_start(const char *argv0, const char *usage)
 
     cli = (struct cli){.prog = slash ? slash + 1 : argv0, .max_line = LINE_MAX_DEFAULT};
     usage_text = usage;
+    /* Fixed, or the first long line freed would make all later ones stay in the heap. */
+    mallopt(M_MMAP_THRESHOLD, LONG_BLOCK);
     keep_standard_descriptors();
     stop_catch();
     cli_check(settings_load(&e), &e);

@@ -9,16 +9,18 @@
 
 /* --- which events ------------------------------------------------------- */
 
-#define OF_TYPE  " FROM events WHERE entity_type = ?1 AND seq <= ?2"
-#define IN_ORDER " ORDER BY hlc, event_id"
+/* Only keys are sorted, for the rows may be long: each is read when its turn comes. */
+#define KEYS     "SELECT seq, entity_id, hlc, event_id FROM events WHERE entity_type = ?1 AND seq <= ?2"
+#define IN_ORDER " ORDER BY entity_id, hlc, event_id"
 
 struct source {
     struct fold *f;
-    struct stmt all;     /* every event of the type, or of one entity */
+    struct stmt all;     /* keys of every event of the type, or of one entity */
     struct stmt touched; /* ids of entities with new events */
     struct stmt stored, news, history;
-    struct stmt *events; /* the one being read */
-    bool waiting;        /* its row has not been handed out */
+    struct stmt row;     /* an event */
+    struct stmt *events; /* the keys being read */
+    bool waiting;        /* the present one has not been handed out */
     bool done;           /* no row is left in all */
     struct buf id;       /* of the entity being read */
 };
@@ -35,15 +37,15 @@ static void source_open(struct source *s, struct fold *f)
 {
     *s = (struct source){
         .f = f,
-        .all = {.sql = f->only_id ? "SELECT " ROW_COLUMNS OF_TYPE " AND entity_id = ?3" IN_ORDER
-                                  : "SELECT " ROW_COLUMNS OF_TYPE
-                                    " ORDER BY entity_id, hlc, event_id"},
-        .touched = {.sql = "SELECT DISTINCT entity_id FROM events WHERE +entity_type = ?1 AND "
-                           "seq <= ?2 AND seq > ?3 AND (?4 IS NULL OR entity_id = ?4)"},
+        .all = {.sql = f->only_id ? KEYS " AND entity_id = ?3" IN_ORDER : KEYS IN_ORDER},
+        .touched =
+            {.sql = "SELECT DISTINCT entity_id FROM events NOT INDEXED WHERE entity_type = ?1 AND "
+                    "seq <= ?2 AND seq > ?3 AND (?4 IS NULL OR entity_id = ?4)"},
         .stored = {.sql = "SELECT " FOLD_COLUMNS " FROM projections "
                           "WHERE entity_type = ?1 AND entity_id = ?2"},
-        .news = {.sql = "SELECT " ROW_COLUMNS OF_TYPE " AND +seq > ?4 AND entity_id = ?3" IN_ORDER},
-        .history = {.sql = "SELECT " ROW_COLUMNS OF_TYPE " AND entity_id = ?3" IN_ORDER}};
+        .news = {.sql = KEYS " AND +seq > ?4 AND entity_id = ?3" IN_ORDER},
+        .history = {.sql = KEYS " AND entity_id = ?3" IN_ORDER},
+        .row = {.sql = "SELECT " ROW_COLUMNS " FROM events WHERE seq = ?1"}};
 }
 
 static void source_close(struct source *s)
@@ -53,6 +55,7 @@ static void source_close(struct source *s)
     stmt_free(&s->stored);
     stmt_free(&s->news);
     stmt_free(&s->history);
+    stmt_free(&s->row);
     buf_free(&s->id);
 }
 
@@ -131,13 +134,9 @@ static int read_entity(struct source *s, struct stmt *q, int64_t after, struct e
 /* Do the new events all come after what the stored row has folded? */
 static bool comes_after(struct stmt *news, const struct start *a)
 {
-    struct event ev;
-    int order;
+    int order = span_cmp(stmt_span(news, 2), text(&a->hlc));
 
-    if (row_read(news, &ev))
-        return false;
-    order = span_cmp(ev.text[EVENT_HLC], text(&a->hlc));
-    return order > 0 || (order == 0 && span_cmp(ev.text[EVENT_ID], text(&a->last)) > 0);
+    return order > 0 || (order == 0 && span_cmp(stmt_span(news, 3), text(&a->last)) > 0);
 }
 
 static int next_touched(struct source *s, struct start *a, struct err *e)
@@ -181,7 +180,7 @@ static int next_of_all(struct source *s, struct start *a, struct err *e)
             return rc;
         s->waiting = true;
     }
-    if (start_blank(a, e) || copy(&s->id, stmt_span(&s->all, 5)))
+    if (start_blank(a, e) || copy(&s->id, stmt_span(&s->all, 1)))
         return err_memory(e);
     return 1;
 }
@@ -209,6 +208,23 @@ static int next_entity(struct source *s, struct start *a, struct err *e)
     return s->f->after < 0 ? next_of_all(s, a, e) : next_touched(s, a, e);
 }
 
+/* The event whose key is the present one. */
+static int read_event(struct source *s, struct event *ev, struct err *e)
+{
+    int rc;
+
+    if (stmt_ready(&s->row, &s->f->st->db, e))
+        return -1;
+    stmt_bind_int(&s->row, 1, stmt_int(s->events, 0));
+    rc = stmt_step(&s->row, e);
+    if (rc == 1 && !row_read(&s->row, ev))
+        return 1;
+    if (rc >= 0)
+        err_set(e, EX_DATAERR, "%s: event %lld is not whole: run evstore-verify", s->f->st->path,
+                (long long)stmt_int(s->events, 0));
+    return -1;
+}
+
 /* The entity's next event: 1, 0 at its end, -1. */
 static int next_event(struct source *s, struct event *ev, struct err *e)
 {
@@ -218,16 +234,13 @@ static int next_event(struct source *s, struct event *ev, struct err *e)
         s->done = rc != 1;
         if (rc != 1)
             return rc;
-        if (s->events == &s->all && !span_eq(stmt_span(&s->all, 5), text(&s->id))) {
+        if (s->events == &s->all && !span_eq(stmt_span(&s->all, 1), text(&s->id))) {
             s->waiting = true;
             return 0;
         }
     }
     s->waiting = false;
-    if (row_read(s->events, ev))
-        return err_set(e, EX_DATAERR, "%s: an event without digest: run evstore-verify",
-                       s->f->st->path);
-    return 1;
+    return read_event(s, ev, e);
 }
 
 /* --- trash and bookkeeping, for every type ------------------------------ */
@@ -305,6 +318,7 @@ static int fold_entity(struct source *s, struct start *a, struct merge *m, struc
         if (t == NOT_TRASH && a->deleted != 2 && merge_apply(m, ev.payload))
             return not_folded(s, &ev, e);
     }
+    stmt_reset(&s->row);
     return rc;
 }
 
@@ -321,7 +335,7 @@ static int fold_default(struct fold *f, struct source *s, struct err *e)
             break;
         }
         state.len = 0;
-        if (merge_write(&m, &state))
+        if (merge_write(&m, &state) || merge_reset(&m, (struct span){NULL, 0}))
             rc = err_memory(e);
         else
             rc = hand_out(f, text(&s->id), &a, text(&state), e) ? -1 : 1;

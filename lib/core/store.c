@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -450,12 +451,28 @@ void store_close(struct store *st)
     st->device = st->path = NULL;
 }
 
+/* To so many KiB; what it had more goes back to the system. */
+static int shrink_cache(struct store *st, int size, struct err *e)
+{
+    char set[64];
+
+    snprintf(set, sizeof set, "PRAGMA cache_size = -%d; PRAGMA shrink_memory", size);
+    /* A page that waits to be written cannot be let go. Of a failure the next write
+     * has the reason. */
+    if (st->aside)
+        sqlite3_db_cacheflush(st->db.handle);
+    if (db_exec(&st->db, set, e))
+        return -1;
+    malloc_trim(0);
+    return 0;
+}
+
 void store_bulk_end(struct store *st)
 {
     struct err ignored;
 
     st->set.bulk = false;
-    db_exec(&st->db, "PRAGMA cache_size = -2000; PRAGMA shrink_memory", &ignored);
+    shrink_cache(st, 2000, &ignored);
 }
 
 /* --- transactions ------------------------------------------------------- */
@@ -581,8 +598,10 @@ int store_index_entities(struct store *st, struct err *e)
 int store_index(struct store *st, struct err *e)
 {
     /* Sorting takes as much again as the page cache may have. */
-    if (!st->indexed && (db_exec(&st->db, "PRAGMA cache_size = -16384; PRAGMA shrink_memory", e) ||
-                         exec_schema(st, late_indexes(), e)))
+    if (st->indexed)
+        return 0;
+    if (shrink_cache(st, 16384, e) || exec_schema(st, late_indexes(), e) ||
+        shrink_cache(st, 8192, e))
         return -1;
     st->indexed = true;
     return 0;

@@ -142,8 +142,8 @@ static int keep_last(struct walk *w, struct entity *en, struct span id)
 
 static int set_state(struct walk *w, struct entity *en, struct span state)
 {
-    if (state.n > en->state_room || state.n < en->state_room / 2) {
-        size_t room = (state.n + state.n / 8) | 63;
+    if (state.n > en->state_room || state.n + state.n / 4 + 64 < en->state_room) {
+        size_t room = (state.n + state.n / 16) | 15;
         char *p = realloc(en->state, room);
 
         if (!p)

@@ -66,6 +66,16 @@ static bool readable(int fd, bool wait)
     return (wait ? stop_poll(&p, 1) : poll(&p, 1, 0)) > 0;
 }
 
+/* How much to read: behind a long line no more than need be, for what is held of the
+ * next one is memory. */
+static size_t wanted(const struct line_reader *r)
+{
+    size_t held = r->end - r->begin, room = r->cap - r->end;
+    size_t most = held < LINE_ROOM ? LINE_ROOM - held : PIPE_ROOM;
+
+    return room < most ? room : most;
+}
+
 /* Reads once. LINE_OK: something came, or the end is known. */
 static enum line_result fill(struct line_reader *r, bool wait, struct err *e)
 {
@@ -76,7 +86,7 @@ static enum line_result fill(struct line_reader *r, bool wait, struct err *e)
         return (enum line_result)err_set(e, EX_TEMPFAIL, "%s: out of memory", r->name);
     if (room > 0 || !readable(r->fd, wait))
         return LINE_NONE;
-    n = read(r->fd, r->data + r->end, r->cap - r->end);
+    n = read(r->fd, r->data + r->end, wanted(r));
     if (n < 0 && errno == EINTR)
         return LINE_NONE;
     if (n < 0)

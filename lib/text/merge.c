@@ -2,12 +2,14 @@
 
 #include "base/hash.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 /* An object has members; anything else its text. */
 struct merge_node {
     struct span name; /* escapes resolved */
     struct span text; /* p NULL for an object */
+    char *own;        /* a long text's memory, which is freed with it */
     uint64_t hash;    /* of the name */
     struct merge_node *next, *prev, *chain;
     /* of an object */
@@ -16,10 +18,32 @@ struct merge_node {
     size_t count, room;
 };
 
-enum { TIDY_BYTES = 1 << 20, FEW = 16 };
+enum { TIDY_BYTES = 1 << 20, FEW = 16, LONG_TEXT = 1 << 16 };
+
+/* What is about to be forgotten, and all below it, gives back its long texts. */
+static void release(struct merge *m, struct merge_node *n)
+{
+    if (!m->longs)
+        return;
+    if (n->own) {
+        free(n->own);
+        n->own = NULL;
+        m->longs--;
+    }
+    for (struct merge_node *c = n->members; c; c = c->next)
+        release(m, c);
+}
+
+static void release_all(struct merge *m)
+{
+    if (m->root)
+        release(m, m->root);
+    m->root = NULL;
+}
 
 void merge_free(struct merge *m)
 {
+    release_all(m);
     arena_free(&m->arena);
     json_end(&m->json);
     buf_free(&m->scratch);
@@ -39,12 +63,29 @@ static struct merge_node *new_node(struct merge *m, struct span name)
 
 /* --- the members of an object --------------------------------------------- */
 
-static void make_blank(struct merge_node *n, struct span text)
+/* The node becomes this text, whatever it was. Arena memory comes back late, which
+ * long texts must not wait for. */
+static int set_text(struct merge *m, struct merge_node *n, struct span text)
 {
-    n->text = text;
+    char *own = NULL;
+    struct span copy;
+
+    if (text.n > LONG_TEXT) {
+        own = malloc(text.n);
+        copy = (struct span){own ? memcpy(own, text.p, text.n) : NULL, text.n};
+    } else {
+        copy = arena_span(&m->arena, text);
+    }
+    if (!copy.p)
+        return -1;
+    release(m, n);
+    m->longs += own != NULL;
+    n->own = own;
+    n->text = copy;
     n->members = n->last = NULL;
     n->table = NULL;
     n->count = n->room = 0;
+    return 0;
 }
 
 static struct merge_node **slot(const struct merge_node *object, uint64_t hash)
@@ -105,8 +146,9 @@ static struct merge_node *append(struct merge *m, struct merge_node *object, str
     return n;
 }
 
-static void drop(struct merge_node *object, struct merge_node *n)
+static void drop(struct merge *m, struct merge_node *object, struct merge_node *n)
 {
+    release(m, n);
     *(n->prev ? &n->prev->next : &object->members) = n->next;
     *(n->next ? &n->next->prev : &object->last) = n->prev;
     object->count--;
@@ -130,7 +172,7 @@ static int set_member(struct merge *m, struct merge_node *object, struct span na
 
     if (v->kind == JSON_NULL) {
         if (n)
-            drop(object, n);
+            drop(m, object, n);
         return 0;
     }
     if (!n) {
@@ -138,10 +180,10 @@ static int set_member(struct merge *m, struct merge_node *object, struct span na
         if (!n)
             return -1;
     }
-    if (v->kind != JSON_OBJECT) {
-        make_blank(n, arena_span(&m->arena, v->raw));
-        return n->text.p ? 0 : -1;
-    }
+    if (v->kind != JSON_OBJECT)
+        return set_text(m, n, v->raw);
+    if (n->text.p)
+        release(m, n);
     n->text = (struct span){NULL, 0};
     return apply_object(m, n, v->raw);
 }
@@ -182,6 +224,7 @@ static int apply_object(struct merge *m, struct merge_node *target, struct span 
 
 int merge_reset(struct merge *m, struct span state)
 {
+    release_all(m);
     arena_reset(&m->arena);
     m->settled = 0;
     m->root = new_node(m, SPAN(""));

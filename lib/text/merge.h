@@ -19,6 +19,7 @@ struct merge {
     struct json json;
     struct buf scratch;
     size_t settled; /* arena bytes after the last tidying */
+    size_t longs;   /* texts that are not in the arena */
 };
 
 void merge_free(struct merge *m);

@@ -182,6 +182,44 @@ static void check_long_history(void)
     merge_free(&m);
 }
 
+/* Long texts, and how many there are after each patch; T stands for one. */
+static void check_long_texts(void)
+{
+    static const struct {
+        const char *patch;
+        size_t longs;
+        const char *state;
+    } steps[] = {{"{\"a\":{\"t\":T,\"u\":T}}", 2, "{\"a\":{\"t\":T,\"u\":T}}"},
+                 {"{\"a\":{\"t\":1}}", 1, "{\"a\":{\"t\":1,\"u\":T}}"},
+                 {"{\"a\":2,\"b\":T}", 1, "{\"a\":2,\"b\":T}"},
+                 {"{\"a\":T}", 2, "{\"a\":T,\"b\":T}"},
+                 {"{\"a\":T,\"b\":{\"t\":T}}", 2, "{\"a\":T,\"b\":{\"t\":T}}"},
+                 {"{\"b\":null,\"a\":{}}", 0, "{\"a\":{}}"},
+                 {"{\"c\":T}", 1, "{\"a\":{},\"c\":T}"}};
+    static char text[100 * 1024];
+    struct merge m = {0};
+    struct buf patch = {0}, wanted = {0}, got = {0};
+
+    memset(text, '7', sizeof text - 1);
+    for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
+        patch.len = wanted.len = got.len = 0;
+        for (const char *p = steps[i].patch; *p; p++)
+            *p == 'T' ? buf_adds(&patch, text) : buf_addc(&patch, *p);
+        for (const char *p = steps[i].state; *p; p++)
+            *p == 'T' ? buf_adds(&wanted, text) : buf_addc(&wanted, *p);
+        ok(!merge_apply(&m, (struct span){patch.data, patch.len}) && !merge_write(&m, &got) &&
+               span_eq((struct span){got.data, got.len}, (struct span){wanted.data, wanted.len}) &&
+               m.longs == steps[i].longs,
+           "long texts: %s", steps[i].patch);
+    }
+    ok(m.arena.used < sizeof text, "and none of them is in the arena (%zu)", m.arena.used);
+    merge_free(&m);
+    is_int((int64_t)m.longs, 0, "nor anywhere else in the end");
+    buf_free(&patch);
+    buf_free(&wanted);
+    buf_free(&got);
+}
+
 static void check_many_names(void)
 {
     struct merge m = {0};
@@ -208,7 +246,7 @@ int main(void)
 {
     struct merge blank = {0};
 
-    plan(RFC + OURS + 6);
+    plan(RFC + OURS + 15);
     for (int i = 0; i < RFC; i++)
         is_str(patched(rfc[i].target, rfc[i].patch), rfc[i].result, "RFC 7396: %s with %s",
                rfc[i].target, rfc[i].patch);
@@ -220,6 +258,7 @@ int main(void)
     merge_free(&blank);
     check_resumed();
     check_long_history();
+    check_long_texts();
     check_many_names();
     return done();
 }
