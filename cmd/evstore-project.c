@@ -2,6 +2,7 @@
 #include "cli/cli.h"
 #include "cli/projectors.h"
 #include "store/projection.h"
+#include "store/state.h"
 
 #include <getopt.h>
 #include <stdlib.h>
@@ -126,7 +127,7 @@ static int fold_types(char **types, bool rebuild)
 /* --- reading ------------------------------------------------------------ */
 
 struct listing {
-    int deleted; /* as projection_read takes it */
+    int deleted; /* as state_read takes it */
     int64_t rows;
 };
 
@@ -138,7 +139,7 @@ static int print_row(void *ctx, const struct fold_row *row, struct err *e)
     if (l->deleted < 0 ? row->deleted > 1 : row->deleted != l->deleted)
         return 0;
     line.len = 0;
-    if (projection_write(row, &line))
+    if (state_write(row, &line))
         return err_memory(e);
     cli_put(line.data, line.len);
     l->rows++;
@@ -161,10 +162,10 @@ static int64_t read_rows(const char *type, const char *id, int which)
     stale = r.failures > 0;
     projection_report_free(&r);
     if (written) {
-        cli_check(projection_read(&store, type, id, which, print_row, &l, &e), &e);
+        cli_check(state_read(&store, type, id, which, print_row, &l, &e), &e);
     } else {
         cli_warn("%s; answering from memory", e.msg);
-        if (projection_fold(&store, &paths, type, id, -1, print_row, &l, &e))
+        if (state_fold(&store, &paths, type, id, print_row, &l, &e))
             cli_die(&e);
     }
     return l.rows;
@@ -188,7 +189,7 @@ static int show_status(void)
     struct err e = ERR_NONE;
     struct buf out = {0};
 
-    cli_check(projection_status(&store, &out, &e), &e);
+    cli_check(state_of_types(&store, &out, &e), &e);
     cli_put(out.data, out.len);
     buf_free(&out);
     return 0;

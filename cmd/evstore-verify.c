@@ -4,7 +4,7 @@
 #include "cli/projectors.h"
 #include "core/filecheck.h"
 #include "store/events.h"
-#include "store/projection.h"
+#include "store/statecheck.h"
 #include "store/verify.h"
 #include "text/show.h"
 #include "text/utf8.h"
@@ -267,7 +267,7 @@ static int check_projections(struct err *e)
     char why[512];
     int failed;
 
-    if (projection_verify(&store, &paths, on_projection, NULL, &failed, e) < 0)
+    if (state_verify(&store, &paths, on_projection, NULL, &failed, e) < 0)
         return -1;
     if (failed) {
         snprintf(why, sizeof why,

@@ -5,6 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+struct span buf_span(const struct buf *b)
+{
+    return (struct span){b->data ? b->data : "", b->len};
+}
+
 struct span span_of(const char *text)
 {
     return (struct span){text, strlen(text)};

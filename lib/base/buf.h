@@ -24,6 +24,8 @@ struct span {
 #define SPAN(literal) ((struct span){(literal), sizeof(literal) - 1})
 
 struct span span_of(const char *text);
+/* What it holds, as long as it is left alone; p is never NULL. */
+struct span buf_span(const struct buf *b);
 int span_eq(struct span a, struct span b);
 /* Order of bytes, the shorter first where one begins the other. */
 int span_cmp(struct span a, struct span b);

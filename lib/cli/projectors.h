@@ -2,7 +2,7 @@
 #ifndef LIFEBOAT_PROJECTORS_H
 #define LIFEBOAT_PROJECTORS_H
 
-#include "store/projection.h"
+#include "core/reducer.h"
 
 /* $LIFEBOAT_PROJECTORS, /etc/lifeboat/projectors, the installed share folder,
  * or the sources' folder when the program runs from where it was built. */

@@ -73,11 +73,6 @@ static int copy(struct buf *b, struct span s)
     return buf_add(b, s.p ? s.p : "", s.n);
 }
 
-static struct span text(const struct buf *b)
-{
-    return (struct span){b->data ? b->data : "", b->len};
-}
-
 static int start_blank(struct start *a, struct err *e)
 {
     a->version = 0;
@@ -122,7 +117,7 @@ static int read_entity(struct source *s, struct stmt *q, int64_t after, struct e
         return -1;
     stmt_bind_span(q, 1, span_of(s->f->type));
     stmt_bind_int(q, 2, s->f->upto);
-    stmt_bind_span(q, 3, text(&s->id));
+    stmt_bind_span(q, 3, buf_span(&s->id));
     if (q == &s->news)
         stmt_bind_int(q, 4, after);
     rc = stmt_step(q, e);
@@ -134,9 +129,9 @@ static int read_entity(struct source *s, struct stmt *q, int64_t after, struct e
 /* Do the new events all come after what the stored row has folded? */
 static bool comes_after(struct stmt *news, const struct start *a)
 {
-    int order = span_cmp(stmt_span(news, 2), text(&a->hlc));
+    int order = span_cmp(stmt_span(news, 2), buf_span(&a->hlc));
 
-    return order > 0 || (order == 0 && span_cmp(stmt_span(news, 3), text(&a->last)) > 0);
+    return order > 0 || (order == 0 && span_cmp(stmt_span(news, 3), buf_span(&a->last)) > 0);
 }
 
 static int next_touched(struct source *s, struct start *a, struct err *e)
@@ -151,7 +146,7 @@ static int next_touched(struct source *s, struct start *a, struct err *e)
     if (stmt_ready(&s->stored, &s->f->st->db, e))
         return -1;
     stmt_bind_span(&s->stored, 1, span_of(s->f->type));
-    stmt_bind_span(&s->stored, 2, text(&s->id));
+    stmt_bind_span(&s->stored, 2, buf_span(&s->id));
     rc = stmt_step(&s->stored, e);
     if (rc < 0)
         return -1;
@@ -234,7 +229,7 @@ static int next_event(struct source *s, struct event *ev, struct err *e)
         s->done = rc != 1;
         if (rc != 1)
             return rc;
-        if (s->events == &s->all && !span_eq(stmt_span(&s->all, 1), text(&s->id))) {
+        if (s->events == &s->all && !span_eq(stmt_span(&s->all, 1), buf_span(&s->id))) {
             s->waiting = true;
             return 0;
         }
@@ -279,9 +274,9 @@ static int hand_out(struct fold *f, struct span id, const struct start *a, struc
                            .state = a->deleted == 2 ? SPAN("null") : state,
                            .version = a->version,
                            .deleted = a->deleted,
-                           .first_event = text(&a->first),
-                           .last_event = text(&a->last),
-                           .hlc = text(&a->hlc),
+                           .first_event = buf_span(&a->first),
+                           .last_event = buf_span(&a->last),
+                           .hlc = buf_span(&a->hlc),
                            .covered = f->upto};
 
     return f->take(f->ctx, &row, e);
@@ -308,7 +303,7 @@ static int fold_entity(struct source *s, struct start *a, struct merge *m, struc
     struct event ev;
     int rc;
 
-    if (merge_reset(m, resumed ? text(&a->state) : (struct span){NULL, 0}))
+    if (merge_reset(m, resumed ? buf_span(&a->state) : (struct span){NULL, 0}))
         return err_memory(e);
     while ((rc = next_event(s, &ev, e)) == 1) {
         enum trash t = trash_of(ev.text[EVENT_TYPE]);
@@ -338,7 +333,7 @@ static int fold_default(struct fold *f, struct source *s, struct err *e)
         if (merge_write(&m, &state) || merge_reset(&m, (struct span){NULL, 0}))
             rc = err_memory(e);
         else
-            rc = hand_out(f, text(&s->id), &a, text(&state), e) ? -1 : 1;
+            rc = hand_out(f, buf_span(&s->id), &a, buf_span(&state), e) ? -1 : 1;
         if (rc < 0)
             break;
     }
@@ -394,7 +389,7 @@ static int owe_next(struct reduction *r, struct err *e)
         return -1;
     }
     rc = next_entity(r->s, &o->a, e);
-    if (rc == 1 && copy(&o->id, text(&r->s->id))) {
+    if (rc == 1 && copy(&o->id, buf_span(&r->s->id))) {
         err_memory(e);
         rc = -1;
     }
@@ -423,7 +418,7 @@ static int put_event(struct buf *out, const struct event *ev)
 static int put_chunk(struct reduction *r, bool goes_on, struct buf *out, struct err *e)
 {
     struct owed *o = r->open;
-    struct span state = o->a.stored && o->a.deleted != 2 ? text(&o->a.state) : SPAN("null");
+    struct span state = o->a.stored && o->a.deleted != 2 ? buf_span(&o->a.state) : SPAN("null");
     struct buf events = {0};
     struct event ev;
     int rc = 1, n = 0;
@@ -476,7 +471,7 @@ static int answer(void *ctx, struct span line, struct err *e)
         return err_set(e, EX_DATAERR, "it printed something that is not a state");
     }
     json_end(&j);
-    rc = hand_out(r->f, text(&o->id), &o->a, line, e);
+    rc = hand_out(r->f, buf_span(&o->id), &o->a, line, e);
     r->first = o->next;
     if (!r->first)
         r->last = &r->first;

@@ -1,30 +1,14 @@
 #include "store/projection.h"
 
-#include "base/hash.h"
+#include "core/projector.h"
 #include "core/sweep.h"
 #include "text/json.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-enum { REDUCER_MAX = 100 * 1024, COPY_ROWS = 2000 };
-
-/* A type's row in projectors, and what is to be done about it. */
-struct job {
-    struct buf type;
-    bool known;   /* it has a row */
-    bool touched; /* it has events beyond the floor */
-    bool swept;   /* folded together with others */
-    int64_t watermark, failed_seq;
-    char program[DIGEST_TEXT], failed_program[DIGEST_TEXT];
-    char status[16];
-    struct buf message;
-    struct job *next;
-};
+enum { COPY_ROWS = 2000 };
 
 /* One catch-up: what it reads, what it writes with, up to where. */
 struct work {
@@ -39,168 +23,10 @@ struct work {
     struct stmt stage;
 };
 
-static struct span text(const struct buf *b)
-{
-    return (struct span){b->data ? b->data : "", b->len};
-}
-
 void projection_report_free(struct projection_report *r)
 {
     buf_free(&r->rebuilt);
     buf_free(&r->failed);
-}
-
-/* --- reducers ----------------------------------------------------------- */
-
-static int read_reducer(const char *path, struct buf *out, struct err *e)
-{
-    int fd = (int)TEMP_FAILURE_RETRY(open(path, O_RDONLY | O_CLOEXEC));
-    ssize_t n = 1;
-
-    /* One that is there and cannot be read must not turn into the default fold. */
-    if (fd < 0)
-        return errno == ENOENT || errno == ENOTDIR || errno == ENAMETOOLONG
-                   ? 0
-                   : err_sys(e, EX_NOPERM, "unable to read %s", path);
-    while (n > 0 && out->len <= REDUCER_MAX) {
-        if (buf_reserve(out, 65536)) {
-            close(fd);
-            return err_memory(e);
-        }
-        n = TEMP_FAILURE_RETRY(read(fd, out->data + out->len, 65536));
-        if (n > 0)
-            out->len += (size_t)n;
-    }
-    close(fd);
-    if (n < 0)
-        return err_sys(e, EX_IOERR, "unable to read %s", path);
-    if (out->len > REDUCER_MAX)
-        return err_set(e, EX_CONFIG, "%s: longer than %d bytes", path, REDUCER_MAX);
-    return buf_term(out) ? err_memory(e) : 1;
-}
-
-/* The program of a type: 1 and its text, or 0 where the default fold serves. */
-static int find_reducer(const struct projector_paths *p, struct span type, struct buf *out,
-                        struct err *e)
-{
-    if (memchr(type.p, '/', type.n) || type.p[0] == '.')
-        return 0;
-    for (size_t i = 0; i < sizeof p->folders / sizeof *p->folders; i++) {
-        char *path;
-        int rc;
-
-        if (!p->folders[i])
-            continue;
-        if (asprintf(&path, "%s/%.*s.jq", p->folders[i], (int)type.n, type.p) < 0)
-            return err_memory(e);
-        out->len = 0;
-        rc = read_reducer(path, out, e);
-        free(path);
-        if (rc)
-            return rc;
-    }
-    return 0;
-}
-
-static void program_name(int found, const struct buf *program, char out[DIGEST_TEXT])
-{
-    if (found)
-        digest_text(hash_bytes(program->data, program->len), out);
-    else
-        out[0] = '\0';
-}
-
-/* --- which types -------------------------------------------------------- */
-
-static void jobs_free(struct job *jobs)
-{
-    while (jobs) {
-        struct job *next = jobs->next;
-
-        buf_free(&jobs->type);
-        buf_free(&jobs->message);
-        free(jobs);
-        jobs = next;
-    }
-}
-
-static struct job *job_of(struct job **jobs, struct span type)
-{
-    struct job *j;
-
-    for (j = *jobs; j; j = j->next)
-        if (span_eq(text(&j->type), type))
-            return j;
-    j = calloc(1, sizeof *j);
-    if (!j || buf_add(&j->type, type.p, type.n) || buf_term(&j->type)) {
-        free(j);
-        return NULL;
-    }
-    j->next = *jobs;
-    return *jobs = j;
-}
-
-static void copy_text(char *out, size_t room, struct span s)
-{
-    snprintf(out, room, "%.*s", (int)s.n, s.p ? s.p : "");
-}
-
-static int load_job(struct stmt *s, struct job **jobs)
-{
-    struct job *j = job_of(jobs, stmt_span(s, 0));
-    struct span message = stmt_span(s, 6);
-
-    if (!j)
-        return -1;
-    j->known = true;
-    j->watermark = stmt_int(s, 1);
-    copy_text(j->program, sizeof j->program, stmt_span(s, 2));
-    copy_text(j->status, sizeof j->status, stmt_span(s, 3));
-    j->failed_seq = stmt_int(s, 4);
-    copy_text(j->failed_program, sizeof j->failed_program, stmt_span(s, 5));
-    return buf_add(&j->message, message.p ? message.p : "", message.n) ? -1 : 0;
-}
-
-#define DISTINCT_TYPES "SELECT DISTINCT entity_type FROM events"
-#define BEYOND         " WHERE seq > ?2 AND (?1 IS NULL OR +entity_type = ?1)"
-
-/* Types that have a row, and types that have events beyond the floor. */
-static int list_jobs(struct work *w, const char *only, struct job **jobs, struct err *e)
-{
-    struct stmt known = {.sql = "SELECT entity_type, watermark, program, status, failed_seq, "
-                                "failed_program, message FROM projectors "
-                                "WHERE ?1 IS NULL OR entity_type = ?1"};
-    /* Of the whole log the index is faster, of its end the rows. */
-    struct stmt touched = {.sql = w->floor ? DISTINCT_TYPES " NOT INDEXED" BEYOND
-                                           : DISTINCT_TYPES BEYOND};
-    struct span filter = only ? span_of(only) : (struct span){NULL, 0};
-    int rc;
-
-    if (stmt_ready(&known, &w->read->db, e))
-        return -1;
-    stmt_bind_span(&known, 1, filter);
-    while ((rc = stmt_step(&known, e)) == 1)
-        if (load_job(&known, jobs)) {
-            stmt_reset(&known);
-            rc = err_memory(e);
-            break;
-        }
-    if (!rc)
-        rc = stmt_ready(&touched, &w->read->db, e);
-    if (!rc) {
-        stmt_bind_span(&touched, 1, filter);
-        stmt_bind_int(&touched, 2, w->floor);
-    }
-    while (!rc && (rc = stmt_step(&touched, e)) == 1) {
-        struct job *j = job_of(jobs, stmt_span(&touched, 0));
-
-        rc = j ? 0 : err_memory(e);
-        if (j)
-            j->touched = true;
-    }
-    stmt_free(&known);
-    stmt_free(&touched);
-    return rc;
 }
 
 /* --- writing ------------------------------------------------------------ */
@@ -246,7 +72,7 @@ static int stage_row(void *ctx, const struct fold_row *row, struct err *e)
 }
 
 /* Is the type's row still what it was when the work began? 1, 0 or -1. */
-static int unchanged(struct work *w, const struct job *j, struct err *e)
+static int unchanged(struct work *w, const struct projector *j, struct err *e)
 {
     struct stmt s = {.sql = "SELECT watermark = ?2 AND program = ?3 AND status = ?4 "
                             "FROM projectors WHERE entity_type = ?1"};
@@ -254,7 +80,7 @@ static int unchanged(struct work *w, const struct job *j, struct err *e)
 
     if (stmt_ready(&s, &w->to->db, e))
         return -1;
-    stmt_bind_span(&s, 1, text(&j->type));
+    stmt_bind_span(&s, 1, buf_span(&j->type));
     stmt_bind_int(&s, 2, j->watermark);
     stmt_bind_span(&s, 3, span_of(j->program));
     stmt_bind_span(&s, 4, span_of(j->status));
@@ -268,7 +94,7 @@ static int unchanged(struct work *w, const struct job *j, struct err *e)
 }
 
 /* Writes the type's row as the job now stands. */
-static int save_job(struct work *w, const struct job *j, struct err *e)
+static int save_job(struct work *w, const struct projector *j, struct err *e)
 {
     struct stmt s = {.sql = "INSERT OR REPLACE INTO projectors(entity_type, watermark, program, "
                             "status, failed_seq, failed_program, message) "
@@ -278,21 +104,21 @@ static int save_job(struct work *w, const struct job *j, struct err *e)
 
     if (stmt_ready(&s, &w->to->db, e))
         return -1;
-    stmt_bind_span(&s, 1, text(&j->type));
+    stmt_bind_span(&s, 1, buf_span(&j->type));
     stmt_bind_int(&s, 2, j->watermark);
     stmt_bind_span(&s, 3, span_of(j->program));
     stmt_bind_span(&s, 4, span_of(j->status));
     if (failed) {
         stmt_bind_int(&s, 5, j->failed_seq);
         stmt_bind_span(&s, 6, span_of(j->failed_program));
-        stmt_bind_span(&s, 7, text(&j->message));
+        stmt_bind_span(&s, 7, buf_span(&j->message));
     }
     rc = stmt_run(&s, e);
     stmt_free(&s);
     return rc;
 }
 
-static int copy_rows(struct work *w, const struct job *j, int64_t from, int64_t *rows,
+static int copy_rows(struct work *w, const struct projector *j, int64_t from, int64_t *rows,
                      struct err *e)
 {
     struct stmt s = {.sql = "INSERT INTO projections(" FOLD_COLUMNS ") SELECT " FOLD_COLUMNS
@@ -310,7 +136,7 @@ static int copy_rows(struct work *w, const struct job *j, int64_t from, int64_t 
         return -1;
     stmt_bind_int(&s, 1, from);
     stmt_bind_int(&s, 2, from + COPY_ROWS);
-    stmt_bind_span(&s, 3, text(&j->type));
+    stmt_bind_span(&s, 3, buf_span(&j->type));
     rc = stmt_run(&s, e);
     *rows = sqlite3_changes(w->to->db.handle);
     stmt_free(&s);
@@ -318,14 +144,14 @@ static int copy_rows(struct work *w, const struct job *j, int64_t from, int64_t 
 }
 
 /* A rebuild wrote every row there should be; any other is of no events. */
-static int drop_strays(struct work *w, const struct job *j, struct err *e)
+static int drop_strays(struct work *w, const struct projector *j, struct err *e)
 {
     struct stmt s = {.sql = "DELETE FROM projections WHERE entity_type = ?1 AND covered_seq < ?2"};
     int rc;
 
     if (stmt_ready(&s, &w->to->db, e))
         return -1;
-    stmt_bind_span(&s, 1, text(&j->type));
+    stmt_bind_span(&s, 1, buf_span(&j->type));
     stmt_bind_int(&s, 2, w->upto);
     rc = stmt_run(&s, e);
     stmt_free(&s);
@@ -334,13 +160,14 @@ static int drop_strays(struct work *w, const struct job *j, struct err *e)
 
 /* One transaction: nothing of it if the type's row was changed by another. */
 struct step {
-    int64_t from;      /* rows to copy: those staged after this; -1: none */
-    struct job *after; /* the type's row as it is to be, NULL to leave it */
+    int64_t from;            /* rows to copy: those staged after this; -1: none */
+    struct projector *after; /* the type's row as it is to be, NULL to leave it */
     bool strays;
 };
 
 /* 1 done, 0 another was faster, -1. */
-static int take_step(struct work *w, const struct job *now, const struct step *t, struct err *e)
+static int take_step(struct work *w, const struct projector *now, const struct step *t,
+                     struct err *e)
 {
     int64_t rows = 0;
     int rc;
@@ -363,7 +190,7 @@ static int take_step(struct work *w, const struct job *now, const struct step *t
 
 /* The type's rows in temp.folded are those after from, up to last; from is -1
  * when there are none. */
-static int staged_rows(struct work *w, const struct job *j, int64_t *from, int64_t *last,
+static int staged_rows(struct work *w, const struct projector *j, int64_t *from, int64_t *last,
                        struct err *e)
 {
     struct stmt s = {.sql = "SELECT ifnull(min(rowid) - 1, -1), ifnull(max(rowid), -1) "
@@ -372,7 +199,7 @@ static int staged_rows(struct work *w, const struct job *j, int64_t *from, int64
 
     if (stmt_ready(&s, &w->to->db, e))
         return -1;
-    stmt_bind_span(&s, 1, text(&j->type));
+    stmt_bind_span(&s, 1, buf_span(&j->type));
     rc = stmt_step(&s, e);
     *from = rc == 1 ? stmt_int(&s, 0) : -1;
     *last = rc == 1 ? stmt_int(&s, 1) : -1;
@@ -380,10 +207,10 @@ static int staged_rows(struct work *w, const struct job *j, int64_t *from, int64
     return rc < 0 ? -1 : 0;
 }
 
-static int write_staged(struct work *w, struct job *j, bool rebuild, const char *program,
+static int write_staged(struct work *w, struct projector *j, bool rebuild, const char *program,
                         struct err *e)
 {
-    struct job next = *j;
+    struct projector next = *j;
     int64_t from, last;
     int rc = 1;
 
@@ -412,19 +239,19 @@ static int add_name(struct buf *list, struct span name)
     return (list->len && buf_addc(list, ',')) || json_quote(name, list) ? -1 : 0;
 }
 
-static int report_failure(struct work *w, const struct job *j, struct err *e)
+static int report_failure(struct work *w, const struct projector *j, struct err *e)
 {
     struct projection_report *r = w->report;
 
     r->failures++;
     snprintf(r->message, sizeof r->message, "projection of %s failed, its old rows are kept: %.*s",
              j->type.data, (int)j->message.len, j->message.data ? j->message.data : "");
-    return add_name(&r->failed, text(&j->type)) ? err_memory(e) : 0;
+    return add_name(&r->failed, buf_span(&j->type)) ? err_memory(e) : 0;
 }
 
 /* It could not even be tried: no fault of data or program, so it is not noted,
  * and tried again every time; the other types go on. */
-static int report_untried(struct work *w, struct job *j, const struct err *why, struct err *e)
+static int report_untried(struct work *w, struct projector *j, const struct err *why, struct err *e)
 {
     w->unsettled = true;
     j->message.len = 0;
@@ -433,10 +260,10 @@ static int report_untried(struct work *w, struct job *j, const struct err *why, 
 
 /* The reducer failed: noted with what it failed on, so that it is tried again
  * only when its data or its program has changed. */
-static int note_failure(struct work *w, struct job *j, const char *program, const struct err *why,
-                        struct err *e)
+static int note_failure(struct work *w, struct projector *j, const char *program,
+                        const struct err *why, struct err *e)
 {
-    struct job failed = *j;
+    struct projector failed = *j;
 
     strcpy(failed.status, "failed");
     strcpy(failed.failed_program, program);
@@ -450,7 +277,7 @@ static int note_failure(struct work *w, struct job *j, const char *program, cons
     return report_failure(w, j, e);
 }
 
-static int has_news(struct work *w, const struct job *j, int64_t after, struct err *e)
+static int has_news(struct work *w, const struct projector *j, int64_t after, struct err *e)
 {
     struct stmt s = {.sql = "SELECT EXISTS(SELECT 1 FROM events WHERE seq > ?2 AND "
                             "+entity_type = ?1)"};
@@ -458,7 +285,7 @@ static int has_news(struct work *w, const struct job *j, int64_t after, struct e
 
     if (stmt_ready(&s, &w->read->db, e))
         return -1;
-    stmt_bind_span(&s, 1, text(&j->type));
+    stmt_bind_span(&s, 1, buf_span(&j->type));
     stmt_bind_int(&s, 2, after);
     rc = stmt_step(&s, e);
     if (rc == 1)
@@ -469,7 +296,7 @@ static int has_news(struct work *w, const struct job *j, int64_t after, struct e
 
 /* From where to fold: -1 from nothing, else the seq after which; -2: there is
  * nothing to do; -3: it failed before, and nothing has changed since; -4. */
-static int64_t decide(struct work *w, const struct job *j, const char *program, struct err *e)
+static int64_t decide(struct work *w, const struct projector *j, const char *program, struct err *e)
 {
     bool ok = !strcmp(j->status, "ok");
     int64_t after = ok && w->floor > j->watermark ? w->floor : j->watermark;
@@ -490,11 +317,12 @@ static int64_t decide(struct work *w, const struct job *j, const char *program, 
     return news < 0 ? -4 : news ? after : ok ? -2 : after;
 }
 
-static int settle(struct work *w, struct job *j, bool rebuild, const char *program, struct err *e)
+static int settle(struct work *w, struct projector *j, bool rebuild, const char *program,
+                  struct err *e)
 {
     if (write_staged(w, j, rebuild, program, e))
         return -1;
-    return add_name(&w->report->rebuilt, text(&j->type)) ? err_memory(e) : 0;
+    return add_name(&w->report->rebuilt, buf_span(&j->type)) ? err_memory(e) : 0;
 }
 
 static int begin_staging(struct work *w, struct err *e)
@@ -513,7 +341,7 @@ static int end_staging(struct work *w, int rc, struct err *e)
     return 0;
 }
 
-static int fold_job(struct work *w, struct job *j, const char *reducer, const char *program,
+static int fold_job(struct work *w, struct projector *j, const char *reducer, const char *program,
                     int64_t after, struct err *e)
 {
     struct fold f = {.st = w->read,
@@ -542,19 +370,19 @@ static int fold_job(struct work *w, struct job *j, const char *reducer, const ch
     return settle(w, j, after < 0, program, e);
 }
 
-static int run_job(struct work *w, struct job *j, struct err *e)
+static int run_job(struct work *w, struct projector *j, struct err *e)
 {
     struct buf reducer = {0};
     struct err why = ERR_NONE;
     char program[DIGEST_TEXT];
-    int found = find_reducer(w->paths, text(&j->type), &reducer, &why);
+    int found = reducer_find(w->paths, buf_span(&j->type), &reducer, &why);
     int64_t after;
     int rc = 0;
 
     if (found < 0) {
         rc = report_untried(w, j, &why, e);
     } else {
-        program_name(found, &reducer, program);
+        reducer_name(found, &reducer, program);
         after = decide(w, j, program, e);
         if (after >= -1)
             rc = fold_job(w, j, found ? reducer.data : NULL, program, after, e);
@@ -571,11 +399,11 @@ static int run_job(struct work *w, struct job *j, struct err *e)
 
 /* Is the type to be folded from nothing, by the default rules? What cannot be
  * told here is told when its turn comes. */
-static bool can_be_swept(struct work *w, const struct job *j)
+static bool can_be_swept(struct work *w, const struct projector *j)
 {
     struct buf reducer = {0};
     struct err ignored;
-    int found = find_reducer(w->paths, text(&j->type), &reducer, &ignored);
+    int found = reducer_find(w->paths, buf_span(&j->type), &reducer, &ignored);
 
     buf_free(&reducer);
     return found == 0 && decide(w, j, "", &ignored) == -1;
@@ -599,12 +427,13 @@ static int count_events(struct work *w, const char *type, int64_t *n, struct err
 
 /* Marks the jobs to be swept and lists their types. A walk through the whole
  * log is worth it when half of the log is theirs; 0 if it is not. */
-static int64_t choose_swept(struct work *w, struct job *jobs, const char **types, struct err *e)
+static int64_t choose_swept(struct work *w, struct projector *jobs, const char **types,
+                            struct err *e)
 {
     int64_t theirs = 0, all, n;
     size_t count = 0;
 
-    for (struct job *j = jobs; j; j = j->next) {
+    for (struct projector *j = jobs; j; j = j->next) {
         j->swept = can_be_swept(w, j);
         if (!j->swept)
             continue;
@@ -615,7 +444,7 @@ static int64_t choose_swept(struct work *w, struct job *jobs, const char **types
     }
     if (!count || count_events(w, NULL, &all, e) || theirs * 2 >= all)
         return (int64_t)count;
-    for (struct job *j = jobs; j; j = j->next)
+    for (struct projector *j = jobs; j; j = j->next)
         j->swept = false;
     return 0;
 }
@@ -639,22 +468,22 @@ static int sweep_types(struct work *w, const char *const *types, size_t count, s
 }
 
 /* In a store that is being built nobody else can be in the way. */
-static int settle_built(struct work *w, struct job *j, struct err *e)
+static int settle_built(struct work *w, struct projector *j, struct err *e)
 {
     strcpy(j->status, "ok");
     j->watermark = w->upto;
     if (save_job(w, j, e))
         return -1;
-    return add_name(&w->report->rebuilt, text(&j->type)) ? err_memory(e) : 0;
+    return add_name(&w->report->rebuilt, buf_span(&j->type)) ? err_memory(e) : 0;
 }
 
-static int sweep_jobs(struct work *w, struct job *jobs, struct err *e)
+static int sweep_jobs(struct work *w, struct projector *jobs, struct err *e)
 {
     const char **types;
     int64_t count = 0;
     int rc;
 
-    for (struct job *j = jobs; j; j = j->next)
+    for (struct projector *j = jobs; j; j = j->next)
         count++;
     types = calloc((size_t)count + 1, sizeof *types);
     if (!types)
@@ -662,7 +491,7 @@ static int sweep_jobs(struct work *w, struct job *jobs, struct err *e)
     count = choose_swept(w, jobs, types, e);
     rc = count > 0 ? sweep_types(w, types, (size_t)count, e) : (int)count;
     free(types);
-    for (struct job *j = jobs; j; j = j->next) {
+    for (struct projector *j = jobs; j; j = j->next) {
         j->swept = j->swept && !rc; /* else one by one */
         if (j->swept && (w->read == w->to ? settle_built(w, j, e) : settle(w, j, true, "", e)))
             return -1;
@@ -714,7 +543,7 @@ int projection_catch_up(struct store *st, const struct projector_paths *p, const
                         bool rebuild, struct projection_report *r, struct err *e)
 {
     struct work w = {.read = st, .rebuild = rebuild, .paths = p, .report = r};
-    struct job *jobs = NULL;
+    struct projector *jobs = NULL;
     int rc = store_snapshot(st, e);
 
     if (!rc)
@@ -722,14 +551,14 @@ int projection_catch_up(struct store *st, const struct projector_paths *p, const
     if (!rc && rebuild)
         w.floor = 0;
     if (!rc)
-        rc = list_jobs(&w, only_type, &jobs, e);
+        rc = projectors_list(st, only_type, w.floor, &jobs, e);
     if (!rc && sweep_jobs(&w, jobs, e) < 0)
         rc = -1;
-    for (struct job *j = jobs; j && !rc; j = j->next)
+    for (struct projector *j = jobs; j && !rc; j = j->next)
         rc = j->swept ? 0 : run_job(&w, j, e);
     if (!rc && !only_type)
         rc = raise_floor(&w, e);
-    jobs_free(jobs);
+    projectors_free(jobs);
     if (w.to)
         store_close(w.to);
     store_snapshot_end(st);
@@ -740,8 +569,8 @@ int projection_build(struct store *st, const struct projector_paths *p, struct p
                      struct err *e)
 {
     struct work w = {.read = st, .to = st, .rebuild = true, .paths = p, .report = r};
-    struct job *jobs = NULL;
-    int rc = newest(st, &w.upto, e) || list_jobs(&w, NULL, &jobs, e) ? -1 : 0;
+    struct projector *jobs = NULL;
+    int rc = newest(st, &w.upto, e) || projectors_list(st, NULL, 0, &jobs, e) ? -1 : 0;
 
     w.stage.sql = "INSERT INTO projections(" FOLD_COLUMNS ") "
                   "VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
@@ -750,297 +579,6 @@ int projection_build(struct store *st, const struct projector_paths *p, struct p
     if (rc == 1)
         rc = db_exec(&st->db, "DELETE FROM projections", e);
     stmt_free(&w.stage);
-    jobs_free(jobs);
+    projectors_free(jobs);
     return rc;
-}
-
-/* --- folding for readers ------------------------------------------------ */
-
-static int fold_type(struct store *st, const struct projector_paths *p, const char *type,
-                     const char *id, int64_t upto,
-                     int (*take)(void *ctx, const struct fold_row *row, struct err *e), void *ctx,
-                     struct err *e)
-{
-    struct fold f = {.st = st,
-                     .type = type,
-                     .only_id = id,
-                     .after = -1,
-                     .upto = upto < 0 ? INT64_MAX : upto,
-                     .take = take,
-                     .ctx = ctx};
-    struct buf reducer = {0};
-    int found = find_reducer(p, span_of(type), &reducer, e), rc = -1;
-
-    if (found >= 0) {
-        f.reducer = found ? reducer.data : NULL;
-        rc = fold_run(&f, e);
-    }
-    buf_free(&reducer);
-    return rc;
-}
-
-int projection_fold(struct store *st, const struct projector_paths *p, const char *type,
-                    const char *id, int64_t upto,
-                    int (*take)(void *ctx, const struct fold_row *row, struct err *e), void *ctx,
-                    struct err *e)
-{
-    struct stmt types = {.sql = "SELECT DISTINCT entity_type FROM events ORDER BY entity_type"};
-    int rc;
-
-    if (type)
-        return fold_type(st, p, type, id, upto, take, ctx, e);
-    if (stmt_ready(&types, &st->db, e))
-        return -1;
-    while ((rc = stmt_step(&types, e)) == 1) {
-        struct span s = stmt_span(&types, 0);
-        char *name = strndup(s.p, s.n);
-
-        rc = name ? fold_type(st, p, name, id, upto, take, ctx, e) : err_memory(e);
-        free(name);
-        if (rc)
-            break;
-    }
-    stmt_free(&types);
-    return rc;
-}
-
-int64_t projection_read(struct store *st, const char *type, const char *id, int deleted,
-                        int (*take)(void *ctx, const struct fold_row *row, struct err *e),
-                        void *ctx, struct err *e)
-{
-    struct stmt s = {.sql = "SELECT " FOLD_COLUMNS " FROM projections WHERE "
-                            "(?1 IS NULL OR entity_type = ?1) AND (?2 IS NULL OR entity_id = ?2) "
-                            "AND CASE ?3 WHEN -1 THEN deleted < 2 ELSE deleted = ?3 END "
-                            "ORDER BY entity_type, entity_id"};
-    int64_t rows = 0;
-    int rc;
-
-    if (stmt_ready(&s, &st->db, e))
-        return -1;
-    stmt_bind_span(&s, 1, type ? span_of(type) : (struct span){NULL, 0});
-    stmt_bind_span(&s, 2, id ? span_of(id) : (struct span){NULL, 0});
-    stmt_bind_int(&s, 3, deleted);
-    while ((rc = stmt_step(&s, e)) == 1) {
-        struct fold_row row;
-
-        fold_row_read(&s, &row);
-        if (take(ctx, &row, e)) {
-            rc = -1;
-            break;
-        }
-        rows++;
-    }
-    stmt_free(&s);
-    return rc < 0 ? -1 : rows;
-}
-
-int projection_write(const struct fold_row *row, struct buf *out)
-{
-    const struct {
-        const char *name;
-        struct span value;
-    } texts[] = {{"{\"entity_type\":", row->type}, {",\"entity_id\":", row->id}};
-    const struct {
-        const char *name;
-        struct span value;
-    } events[] = {{",\"first_event_id\":", row->first_event},
-                  {",\"last_event_id\":", row->last_event},
-                  {",\"hlc\":", row->hlc}};
-
-    for (size_t i = 0; i < 2; i++)
-        if (buf_adds(out, texts[i].name) || json_quote(texts[i].value, out))
-            return -1;
-    if (buf_printf(out, ",\"version\":%lld,\"deleted\":%d", (long long)row->version, row->deleted))
-        return -1;
-    for (size_t i = 0; i < 3; i++)
-        if (buf_adds(out, events[i].name) || json_quote(events[i].value, out))
-            return -1;
-    return buf_adds(out, ",\"state\":") || buf_add(out, row->state.p, row->state.n) ||
-           buf_adds(out, "}\n");
-}
-
-int projection_status(struct store *st, struct buf *out, struct err *e)
-{
-    struct stmt s = {.sql = "SELECT p.entity_type, p.watermark, p.program, p.status, p.message, "
-                            "(SELECT count(*) FROM projections r "
-                            "WHERE r.entity_type = p.entity_type AND r.deleted < 2) "
-                            "FROM projectors p ORDER BY 1"};
-    int rc;
-
-    if (stmt_ready(&s, &st->db, e))
-        return -1;
-    while ((rc = stmt_step(&s, e)) == 1) {
-        struct span message = stmt_span(&s, 4);
-
-        if (buf_adds(out, "{\"entity_type\":") || json_quote(stmt_span(&s, 0), out) ||
-            buf_printf(out, ",\"watermark\":%lld,\"program\":\"%.*s\",\"status\":\"%.*s\",",
-                       (long long)stmt_int(&s, 1), (int)stmt_span(&s, 2).n, stmt_span(&s, 2).p,
-                       (int)stmt_span(&s, 3).n, stmt_span(&s, 3).p) ||
-            buf_printf(out, "\"projections\":%lld,\"message\":", (long long)stmt_int(&s, 5)) ||
-            (message.p ? json_quote(message, out) : buf_adds(out, "null")) ||
-            buf_adds(out, "}\n")) {
-            rc = err_memory(e);
-            break;
-        }
-    }
-    stmt_free(&s);
-    return rc;
-}
-
-/* --- verification ------------------------------------------------------- */
-
-struct comparison {
-    struct store *st;
-    const struct projector_paths *paths;
-    struct stmt stored;
-    void (*problem)(void *ctx, const char *text);
-    void *ctx;
-    int64_t watermark, rows;
-    bool alone; /* a row ahead of its type is being folded on its own */
-};
-
-/* 1, 0, or -1 where memory is short. */
-static int same_json(struct span a, struct span b, struct err *e)
-{
-    struct json j = {0};
-    struct json_value x, y;
-    int rc = json_whole(&j, a, &x) || json_whole(&j, b, &y) ? -1 : digest_eq(x.digest, y.digest);
-
-    if (rc < 0)
-        rc = j.why == json_no_memory ? err_memory(e) : 0;
-    json_end(&j);
-    return rc;
-}
-
-static void complain(struct comparison *c, const struct fold_row *row, const char *what)
-{
-    char line[512];
-
-    snprintf(line, sizeof line, "projection %.*s/%.*s: %s", (int)row->type.n, row->type.p,
-             (int)(row->id.n > 200 ? 200 : row->id.n), row->id.p, what);
-    c->problem(c->ctx, line);
-}
-
-static int compare_row(void *ctx, const struct fold_row *fresh, struct err *e);
-
-/* A row that a killed catch-up left ahead of its type: folded up to there. */
-static int compare_alone(struct comparison *c, const struct fold_row *fresh, int64_t covered,
-                         struct err *e)
-{
-    char *type = strndup(fresh->type.p, fresh->type.n), *id = strndup(fresh->id.p, fresh->id.n);
-    struct comparison single = *c;
-    int rc = -1;
-
-    single.stored.handle = NULL;
-    single.alone = true;
-    if (type && id)
-        rc = projection_fold(c->st, c->paths, type, id, covered, compare_row, &single, e);
-    else
-        err_memory(e);
-    stmt_free(&single.stored);
-    free(type);
-    free(id);
-    return rc;
-}
-
-static int compare_row(void *ctx, const struct fold_row *fresh, struct err *e)
-{
-    struct comparison *c = ctx;
-    struct fold_row row;
-    int rc;
-
-    if (stmt_ready(&c->stored, &c->st->db, e))
-        return -1;
-    stmt_bind_span(&c->stored, 1, fresh->type);
-    stmt_bind_span(&c->stored, 2, fresh->id);
-    rc = stmt_step(&c->stored, e);
-    if (rc < 0)
-        return -1;
-    c->rows++;
-    if (rc == 0) {
-        complain(c, fresh, "missing");
-        return 0;
-    }
-    fold_row_read(&c->stored, &row);
-    if (!c->alone && row.covered > c->watermark) {
-        rc = compare_alone(c, fresh, row.covered, e);
-    } else {
-        rc = same_json(row.state, fresh->state, e);
-        if (rc == 0 || row.version != fresh->version || row.deleted != fresh->deleted ||
-            !span_eq(row.first_event, fresh->first_event) ||
-            !span_eq(row.last_event, fresh->last_event) || !span_eq(row.hlc, fresh->hlc))
-            complain(c, fresh, "differs from a fresh fold of its events");
-        rc = rc < 0 ? -1 : 0;
-    }
-    stmt_reset(&c->stored);
-    return rc;
-}
-
-static int64_t stored_rows(struct comparison *c, const struct job *j, struct err *e)
-{
-    struct stmt s = {.sql = "SELECT count(*) FROM projections p WHERE entity_type = ?1 AND "
-                            "(covered_seq <= ?2 OR EXISTS(SELECT 1 FROM events v WHERE "
-                            "v.entity_type = p.entity_type AND v.entity_id = p.entity_id AND "
-                            "v.seq <= ?2))"};
-    int64_t n = -1;
-
-    if (stmt_ready(&s, &c->st->db, e))
-        return -1;
-    stmt_bind_span(&s, 1, text(&j->type));
-    stmt_bind_int(&s, 2, j->watermark);
-    if (stmt_step(&s, e) == 1)
-        n = stmt_int(&s, 0);
-    stmt_free(&s);
-    return n;
-}
-
-/* 1: cannot be compared (failed, or its program is another now). */
-static int verify_job(struct comparison *c, const struct job *j, struct err *e)
-{
-    struct buf reducer = {0};
-    char program[DIGEST_TEXT];
-    int found = find_reducer(c->paths, text(&j->type), &reducer, e), rc;
-    int64_t before = c->rows, there;
-
-    if (found < 0)
-        return -1;
-    program_name(found, &reducer, program);
-    buf_free(&reducer);
-    if (strcmp(j->status, "ok") || strcmp(program, j->program))
-        return 1;
-    c->watermark = j->watermark;
-    rc = projection_fold(c->st, c->paths, j->type.data, NULL, j->watermark, compare_row, c, e);
-    if (rc)
-        return rc;
-    there = stored_rows(c, j, e);
-    if (there < 0)
-        return -1;
-    if (there > c->rows - before)
-        complain(c, &(struct fold_row){.type = text(&j->type), .id = SPAN("*")},
-                 "there are projections of entities that have no events");
-    return 0;
-}
-
-int64_t projection_verify(struct store *st, const struct projector_paths *p,
-                          void (*problem)(void *ctx, const char *text), void *ctx, int *failed,
-                          struct err *e)
-{
-    struct work w = {.read = st, .floor = INT64_MAX};
-    struct comparison c = {.st = st,
-                           .paths = p,
-                           .stored = {.sql = "SELECT " FOLD_COLUMNS " FROM projections "
-                                             "WHERE entity_type = ?1 AND entity_id = ?2"},
-                           .problem = problem,
-                           .ctx = ctx};
-    struct job *jobs = NULL;
-    int rc = list_jobs(&w, NULL, &jobs, e);
-
-    *failed = 0;
-    for (struct job *j = jobs; j && rc >= 0; j = j->next) {
-        rc = verify_job(&c, j, e);
-        *failed += rc == 1;
-    }
-    stmt_free(&c.stored);
-    jobs_free(jobs);
-    return rc < 0 ? -1 : c.rows;
 }

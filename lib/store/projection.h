@@ -10,12 +10,8 @@
 #ifndef LIFEBOAT_PROJECTION_H
 #define LIFEBOAT_PROJECTION_H
 
-#include "core/fold.h"
+#include "core/reducer.h"
 #include "core/store.h"
-
-struct projector_paths {
-    const char *folders[4]; /* searched in turn for TYPE.jq; NULL: none */
-};
 
 struct projection_report {
     struct buf rebuilt; /* types brought up to date: JSON strings with commas */
@@ -36,32 +32,5 @@ int projection_catch_up(struct store *st, const struct projector_paths *p, const
 int projection_build(struct store *st, const struct projector_paths *p, struct projection_report *r,
                      struct err *e);
 void projection_report_free(struct projection_report *r);
-
-/* Folds without writing: every row of a type (NULL: of all), or of one entity,
- * is handed to take. For readers of a store that cannot be written, and for verification:
- * upto limits the events to those up to a seq (-1: all). */
-int projection_fold(struct store *st, const struct projector_paths *p, const char *type,
-                    const char *id, int64_t upto,
-                    int (*take)(void *ctx, const struct fold_row *row, struct err *e), void *ctx,
-                    struct err *e);
-
-/* Compares every stored row with a fresh fold. problem is called for each
- * that differs. Returns the number of rows compared, or -1. failed counts
- * types that could not be folded. */
-int64_t projection_verify(struct store *st, const struct projector_paths *p,
-                          void (*problem)(void *ctx, const char *text), void *ctx, int *failed,
-                          struct err *e);
-
-/* Stored rows: of a type (NULL: any), or one entity; deleted 0, 1, or -1 for
- * any but purged. Returns how many. */
-int64_t projection_read(struct store *st, const char *type, const char *id, int deleted,
-                        int (*take)(void *ctx, const struct fold_row *row, struct err *e),
-                        void *ctx, struct err *e);
-
-/* Appends the row as a JSON line. */
-int projection_write(const struct fold_row *row, struct buf *out);
-
-/* Appends one JSON line per type: watermark, status, program, message. */
-int projection_status(struct store *st, struct buf *out, struct err *e);
 
 #endif
