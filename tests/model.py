@@ -273,11 +273,12 @@ class Intake:
         if ev.id not in self.s.entries and self.stale(ev):
             return "refused"
         ev.settle("main")
-        self.observe(read_clock(ev.members["hlc"]))
+        ahead = self.observe(read_clock(ev.members["hlc"]))
         server = ev.members.get("ts_server", self.now)
         flags = [ev.members.get(f, 0) if self.keep else 0 for f in ("synced", "acknowledged")]
         old = self.s.entries.get(ev.id)
         if not old:
+            self.count["ahead"] += ahead
             return self.insert(ev, server, *flags)
         if old.ev.content() != ev.content():
             self.s.variants.add((ev.id, ev.content()))
@@ -316,13 +317,13 @@ class Intake:
         return "inserted"
 
     def observe(self, theirs):
+        """Moves the store's clock on, unless theirs is far ahead: whether it is."""
         if theirs <= self.s.clock:
-            return
-        if theirs[0] > max(self.now, self.s.clock[0]) + self.drift:
-            self.count["ahead"] += 1
-            if not self.adopt:
-                return
-        self.s.clock = theirs
+            return False
+        ahead = theirs[0] > max(self.now, self.s.clock[0]) + self.drift
+        if self.adopt or not ahead:
+            self.s.clock = theirs
+        return ahead
 
     def tick(self, kind, name):
         self.s.clock = (self.now, 0) if self.now > self.s.clock[0] else successor(self.s.clock)

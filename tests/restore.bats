@@ -1226,6 +1226,10 @@ shifted() {
     assert_err "evstore-restore: ev:1: warning: its clock is far ahead of this store's
 evstore-restore: 1 received: 1 stored, 0 already present, 0 rejected (0 in conflict): COMPLETED"
     has '.ahead_of_clock == 1 and .events_inserted == 1'
+    # Only what is stored counts, and is warned about.
+    LIFEBOAT_NOW=$now restore ev
+    has '.ahead_of_clock == 0 and .events_already_present == 1'
+    [[ $errout != *warning* ]]
     hlc=$(local_hlc)
     [ $((16#${hlc%.*})) -eq "$now" ]
     # A day ahead is still believed; how much is, can be said.

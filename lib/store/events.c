@@ -141,7 +141,6 @@ static void observe_clock(struct intake *in, const struct event *ev)
         now = in->clock.ms;
     if (theirs.ms > now + in->max_drift_ms) {
         in->was_ahead = true;
-        in->ahead++;
         if (!in->adopt_clock)
             return;
     }
@@ -528,7 +527,10 @@ static enum put_result put_elsewhere(struct intake *in, struct event *ev, struct
     event_settle(ev, span_of(in->site), clock_text);
     event_digest(ev);
     observe_clock(in, ev);
-    return store_it(in, ev, e);
+    rc = store_it(in, ev, e);
+    in->was_ahead = in->was_ahead && rc == PUT_INSERTED;
+    in->ahead += in->was_ahead;
+    return (enum put_result)rc;
 }
 
 static enum put_result put_here(struct intake *in, struct event *ev, struct arena *a, struct err *e)

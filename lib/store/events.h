@@ -37,7 +37,7 @@ struct intake {
 
     /* of the last event put */
     char why[256];  /* conflict or refusal, "" if none */
-    bool was_ahead; /* its clock was beyond max_drift */
+    bool was_ahead; /* it was stored though its clock was beyond max_drift */
     bool overtook;  /* local, but its entity's clock was ahead of ours */
 
     /* inside */
