@@ -184,7 +184,7 @@ measure
 
 # --- waits -------------------------------------------------------------------------------
 
-field() { sed -n "s/.*\"$1\":\([0-9.]*\).*/\1/p" figures; }
+field() { sed -n "s/.*\"$1\":\([0-9.]*\).*/\1/p" "${2-figures}"; } # NAME [FILE]
 waits() { # NAME WHAT REST
     printf '| %s | %s | %s | %s | %s |\n' "$1" "$(field "$2_p50_ms")" "$(field "$2_p99_ms")" \
         "$(field "$2_max_ms")" "$3" | tee -a waits >&2
@@ -192,13 +192,16 @@ waits() { # NAME WHAT REST
 
 writing() { # one|many WHAT
     eval "$begun"
-    writers run.db 8 "${BENCH_SECONDS:-5}" "$1" w 3>figures >acknowledged 2>said
-    waits "8 writers, $2" wait "$(wc -l <acknowledged) events, spread $(field spread)"
+    writers run.db 8 "${BENCH_SECONDS:-15}" "$1" w 3>"figures.$1" >acknowledged 2>said
+    cp "figures.$1" figures
+    waits "8 writers, $2" wait "$(wc -l <acknowledged) events, spread $(field spread);
+        no writer longer than $(field still_max_ms) ms without an acknowledgement"
 }
 writing one 'one event at a time'
 writing many 'pipes kept full'
-LATENCY_DIR=$dir LATENCY_EVENTS=500 LATENCY_IDLE=${BENCH_SECONDS:-5} \
+LATENCY_DIR=$dir LATENCY_EVENTS=500 LATENCY_IDLE=${BENCH_SECONDS:-15} \
     "$top/tests/latency.sh" >figures
+cp figures figures.follow
 waits 'evstore-export --follow: commit to line' lag \
     "idle: $(field idle_cpu_ms) ms of processor in $(field idle_s) s"
 
@@ -225,6 +228,12 @@ promise 'durable append, one process: beside the floor, wall and cpu' '<= 1.3' \
 promise 'durable append, one process: beside /bin/true' '' "$(beside cpu one true)"
 promise 'hlc send, one process: beside the floor, wall and cpu' '<= 1.3' \
     "$(beside wall send oneshot), $(beside cpu send oneshot)"
+promise '8 writers, one event at a time: p99 in ms, spread' '< 10, < 0.1' \
+    "$(field wait_p99_ms figures.one), $(field spread figures.one)"
+promise '8 writers, pipes kept full: longest without an acknowledgement, ms' '< 500' \
+    "$(field still_max_ms figures.many)"
+promise '--follow: commit to line, p99 in ms; idle, ms of processor' '< 20, 0' \
+    "$(field lag_p99_ms figures.follow), $(field idle_cpu_ms figures.follow)"
 promise 'uuidv7: time of libuuid' '>= 40 times' "$(beside cpu libuuid uuidv7)"
 promise 'folding all: time beside exporting them' '<= 2' "$(beside wall project rewritten)"
 promise "catching up with $more events, ms" '<= 50' \
