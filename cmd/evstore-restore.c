@@ -632,6 +632,7 @@ static int receive(void)
     snprintf(suffix, sizeof suffix, "source-%s", source);
     cli_check(restore_lock(cli.db, suffix, &lock, &e), &e);
     run.kind = "follow";
+    in.live = true;
     run.source_device = source;
     if (!run.session[0])
         cli_check(uuid7_new(run.session, &e), &e);

@@ -266,7 +266,7 @@ def judge_verdict(name, r, said):
         "conflicts": conflicts, "seal": seal,
     }
     if not r.torn:
-        wanted["bad_lines"] = r.refused
+        wanted["bad_lines"] = r.refused + r.odd
     found = differ(name + ": verify", {k: said.get(k) for k in wanted}, wanted)
     wrong = DIGESTS.check(said["digest"], store)
     return found + [f"{name}: verify: {wrong}"] * bool(wrong)

@@ -358,7 +358,7 @@ class Reading:
         return self.seals == 1 and not (self.broken or self.behind or self.torn)
 
     def verdict(self):
-        if self.refused or self.torn or self.broken or (self.seals and not self.whole()):
+        if self.refused or self.odd or self.broken or (self.seals and not self.whole()):
             return "bad"
         return "ok" if self.seals else "inconclusive"
 

@@ -157,6 +157,18 @@ covered() {
     [ "$(cursor)" = start ]
 }
 
+@test "a control line that this version does not know ends a stream with 76" {
+    append 3
+    evstore-export -d "$hub" --order seq --seal >sealed
+    { head -n 2 sealed && echo '{"lifeboat_later":1}' && sed -n 3p sealed; } |
+        run_split evstore-restore -d "$standby" --follow --source hub
+    assert_status 76 'standard input: line 3: a control line that is neither a seal nor a cursor: is the sender newer?'
+    # What stood behind it is not taken, for nobody knows what was said of it.
+    evstore-export -d "$standby" >there
+    [ "$(comm -13 <(head -n 2 sealed | sort) <(sort there))" = '' ]
+    [ "$(cursor)" = start ]
+}
+
 @test "a cursor is stored only with what stands before it" {
     append 3
     evstore-export -d "$hub" --order seq --seal >sealed

@@ -93,6 +93,23 @@ END
     assert_verdict bad 1 'event evt_0000002: hlc: not an HLC'
 }
 
+@test "a control line that nobody knows is bad, sealed or not" {
+    mkevents 3 evt | evstore-append -q
+    { evstore-export && echo '{"lifeboat_later":1}'; } >file
+    run_split evstore-verify file
+    assert_verdict bad 1 'file:4: byte 876: a control line that is neither a seal nor a cursor'
+    [ "$(verdict bad_lines)" -eq 1 ]
+}
+
+@test "a schema that is another is damage, not a fault of the program" {
+    mkevents 3 evt | evstore-append -q
+    sql 'ALTER TABLE events RENAME TO other'
+    run_split evstore-export
+    assert_status 65 "$LIFEBOAT_DB"
+    run_split evstore-append -q --type T --entity a/1 --actor me 1
+    assert_status 65 "$LIFEBOAT_DB"
+}
+
 @test "damaged pages are named" {
     mkevents 2000 | evstore-append -q
     sql 'PRAGMA wal_checkpoint(TRUNCATE)' >/dev/null
@@ -321,11 +338,11 @@ END
     assert_verdict bad 1 'evstore-verify: in:3: byte '
     [[ $errout == *'in:4: byte '*': ts_device: missing'* ]]
     [[ $errout == *'in:5: byte '*': the cursor is malformed'* ]]
+    [[ $errout == *'in:6: byte '*': a control line that is neither a seal nor a cursor'* ]]
     [[ $errout == *'in:7: byte '* ]]
     [[ $errout == *'in:8: byte '*': longer than 500 bytes (--max-line)'* ]]
-    [ "$(verdict bad_lines)" -eq 4 ]
+    [ "$(verdict bad_lines)" -eq 5 ]
     [ "$(verdict events)" -eq 2 ]
-    [[ $errout != *in:6:* ]]
     [ "$(verdict 'problems[0].line')" -eq 3 ]
     [ "$(verdict 'problems[0].byte')" -eq $(($(head -n 3 in | wc -c) - 1)) ]
 }

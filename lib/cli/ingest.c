@@ -34,6 +34,12 @@ static int reject(struct ingest *in, const struct line *l, size_t offset, const 
     return rejects_line(&in->rejects, in->input, &place, offset, why, e);
 }
 
+static int bad_control(struct ingest *in, const struct line *l, const char *why, struct err *e)
+{
+    in->received++;
+    return reject(in, l, 0, why, e);
+}
+
 /* A seal or a cursor says something about the lines before it; in a document,
  * or malformed, it is a bad line like any other. */
 static int on_control(void *ctx, const struct line *l, struct err *e)
@@ -42,21 +48,22 @@ static int on_control(void *ctx, const struct line *l, struct err *e)
     char cursor[SEAL_CURSOR_MAX];
     const char *why;
     struct seal s;
-    int kind = in->relative ? -1 : seal_read_cursor(l->text, cursor);
+    int kind;
 
-    if (!in->relative && kind != 1) {
+    if (in->relative)
+        return bad_control(in, l, "lifeboat_: such names are reserved", e);
+    kind = seal_read_cursor(l->text, cursor);
+    if (kind == 0) {
         kind = seal_read(l->text, &s, &why);
         memcpy(cursor, s.to, sizeof cursor);
     }
     if (kind == -2)
         return err_memory(e);
-    if (kind != 1) {
-        in->received++;
-        return reject(in, l, 0,
-                      in->relative ? "lifeboat_: such names are reserved"
-                                   : "a control line that is neither a seal nor a cursor",
-                      e);
-    }
+    if (kind == 0 && in->live)
+        return err_set(e, EX_PROTOCOL, "%s: line %llu: " CONTROL_UNKNOWN ": is the sender newer?",
+                       in->input, (unsigned long long)l->number);
+    if (kind != 1)
+        return bad_control(in, l, CONTROL_UNKNOWN, e);
     return in->control ? in->control(in, cursor) : 0;
 }
 

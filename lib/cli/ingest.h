@@ -24,6 +24,7 @@ struct ingest {
     bool elsewhere_only; /* refuse events without ts_device */
     bool endless;        /* a store built aside: no limit to a transaction */
     bool relative;       /* an event's place is given within itself */
+    bool live;           /* a control line that is not known ends it: its sender relies on it */
     bool pending;        /* before_commit has something to store without events */
     bool whole_batch;    /* for before_commit: no more of the batch is to come */
     /* Inside each transaction, after its events. May be NULL. */

@@ -89,7 +89,11 @@ int stmt_ready(struct stmt *s, struct db *db, struct err *e)
     if (sqlite3_prepare_v3(db->handle, s->sql, -1, SQLITE_PREPARE_PERSISTENT, &s->handle, NULL) !=
         SQLITE_OK) {
         s->handle = NULL;
-        return db_error(db, e, s->sql);
+        db_error(db, e, s->sql);
+        /* The text is ours: what it does not fit is not our schema. */
+        if (sqlite3_errcode(db->handle) == SQLITE_ERROR)
+            e->status = EX_DATAERR;
+        return -1;
     }
     s->db = db;
     s->next = db->stmts;

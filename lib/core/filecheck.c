@@ -85,12 +85,14 @@ static int take_event(struct filecheck *c, const struct line *l, struct err *e)
     return meet(c, l, &ev, e);
 }
 
-/* A line of the toolkit's own: a seal, a cursor, or what a later version has
- * to say. The seal has been compared by now. */
+/* A line of the toolkit's own: a seal, which has been compared by now, or a cursor.
+ * What a later version has to say is for that one to check. */
 static int take_control(struct filecheck *c, const struct line *l, bool was_broken, struct err *e)
 {
     char cursor[SEAL_CURSOR_MAX];
     struct json_value v;
+    struct seal s;
+    const char *why;
     int kind;
 
     if (c->check.broken && !was_broken) {
@@ -102,9 +104,13 @@ static int take_control(struct filecheck *c, const struct line *l, bool was_brok
                    ? err_memory(e)
                    : bad_line(c, l, json_offset(&c->parser.json), c->parser.json.why);
     kind = seal_read_cursor(l->text, cursor);
+    if (kind == -1)
+        return bad_line(c, l, 0, "the cursor is malformed");
+    if (kind == 0)
+        kind = seal_read(l->text, &s, &why);
     if (kind == -2)
         return err_memory(e);
-    return kind == -1 ? bad_line(c, l, 0, "the cursor is malformed") : 0;
+    return kind == 0 ? bad_line(c, l, 0, CONTROL_UNKNOWN) : 0;
 }
 
 static int take_line(struct filecheck *c, const struct line *l, bool too_long, size_t max,

@@ -31,6 +31,9 @@ int seal_write(const struct seal *s, struct buf *out);
  * one but is malformed; why says how; -2 out of memory. */
 int seal_read(struct span line, struct seal *s, const char **why);
 
+/* Of a control line that is neither this nor a cursor. */
+#define CONTROL_UNKNOWN "a control line that is neither a seal nor a cursor"
+
 /* A cursor's control line: {"lifeboat_cursor":"…"}. Same results. */
 int seal_read_cursor(struct span line, char out[SEAL_CURSOR_MAX]);
 
