@@ -155,7 +155,8 @@ static int put_one(struct ingest *in, size_t i, struct err *e)
 /* Items from *i on; all of them, unless that takes long and others wait. */
 static int put_some(struct ingest *in, size_t *i, struct err *e)
 {
-    int64_t until = clock_boot_ms() + BATCH_HOLD_MS;
+    int64_t left = BATCH_HOLD_MS - in->commit_ms;
+    int64_t until = clock_boot_ms() + (left > BATCH_WORK_MS ? left : BATCH_WORK_MS);
 
     while (*i < in->batch.count) {
         if (put_one(in, *i, e))
@@ -193,6 +194,16 @@ static int tell(struct ingest *in, struct err *e)
     return 0;
 }
 
+static int commit(struct ingest *in, struct err *e)
+{
+    int64_t begun = clock_boot_ms();
+
+    if (store_commit(in->intake.st, e))
+        return -1;
+    in->commit_ms = (3 * in->commit_ms + clock_boot_ms() - begun) / 4;
+    return tell(in, e);
+}
+
 static int transaction(struct ingest *in, size_t *i, struct err *e)
 {
     struct store *st = in->intake.st;
@@ -215,7 +226,7 @@ static int transaction(struct ingest *in, size_t *i, struct err *e)
         store_rollback(st);
         return -1;
     }
-    return store_commit(st, e) || tell(in, e) ? -1 : 0;
+    return commit(in, e);
 }
 
 int ingest_store(struct ingest *in, struct err *e)

@@ -26,6 +26,7 @@ struct ingest {
     bool relative;       /* an event's place is given within itself */
     bool live;           /* a control line that is not known ends it: its sender relies on it */
     bool pending;        /* before_commit has something to store without events */
+    int64_t commit_ms;   /* about what a commit takes: it keeps the gate too */
     bool whole_batch;    /* for before_commit: no more of the batch is to come */
     /* Inside each transaction, after its events. May be NULL. */
     int (*before_commit)(struct ingest *in, struct err *e);

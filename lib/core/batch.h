@@ -14,7 +14,8 @@
 
 enum {
     BATCH_ROWS = 10000,
-    BATCH_HOLD_MS = 50 /* how long to keep the gate while others wait at it */
+    BATCH_HOLD_MS = 40, /* how long to keep the gate while others wait at it */
+    BATCH_WORK_MS = 5   /* of that, what is for the batch however long a commit takes */
 };
 
 struct batch_item {

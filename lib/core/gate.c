@@ -78,6 +78,7 @@ static void on_alarm(int number)
 
 /* A signal every ms (0: no more) gets a blocking lock out of its wait, so that
  * the time limit is kept even when the first signal comes just before the wait.
+ * Who is got out goes to the end of the queue: not too often.
  * Its handler stays: the last signal may come late. */
 static void alarm_every(long ms)
 {
@@ -112,7 +113,7 @@ static int wait_locks(struct gate *g, int wait_s, bool *at_turnstile, struct err
     int64_t until = clock_boot_ms() + (int64_t)wait_s * 1000;
     int rc = -1;
 
-    alarm_every(50);
+    alarm_every(1000);
     for (;;) {
         if (!try_locks(g->fd, true, at_turnstile)) {
             rc = 0;
