@@ -214,8 +214,10 @@ promise "restore, no store yet: processor time beside the floor's" '<= 0.75' \
     "$(beside cpu restore floor)"
 promise 'the same events again: beside parsing alone' '<= 2.5' "$(beside cpu again parse)"
 promise 'export in seq order: beside reading the rows' '<= 1.4' "$(beside cpu seq read)"
-promise 'export: time of sqlite-utils rows' '>= 10 times' "$(beside wall rows export)"
-promise 'export: time of sqlite3 -json' '>= 3 times' "$(beside wall json export)"
+promise 'export: time of sqlite-utils rows, in the same order' '>= 10 times' \
+    "$(beside wall rows seq), in the clock's $(beside wall rows export)"
+promise 'export: time of sqlite3 -json, in the same order' '>= 3 times' \
+    "$(beside wall json seq), in the clock's $(beside wall json export)"
 promise '--digest: beside the export' '<= 0.5' "$(beside wall digest export)"
 promise 'peak memory of an export, MB' '< 8' \
     "$(peak seq export digest), sealed $(peak sealed), 16 MB events $(peak large_export large_sealed)"

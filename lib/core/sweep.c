@@ -24,7 +24,8 @@ struct entity {
     bool odd; /* left to core/fold */
     char hlc[17];
     uint8_t id_len_of_last, room_of_last;
-    char *last; /* event id */
+    char near[40]; /* for the id of the last event, where that is no longer */
+    char *last;    /* there, or in memory of its own */
     size_t id_len, first_len;
     char texts[]; /* id, NUL, id of the first event */
 };
@@ -40,13 +41,19 @@ struct walk {
 
 /* --- entities ------------------------------------------------------------------ */
 
+static size_t far(const struct entity *en)
+{
+    return en->last == en->near ? 0 : en->room_of_last;
+}
+
 static void entity_free(struct walk *w, struct entity *en)
 {
-    w->used -= sizeof *en + en->id_len + en->first_len + en->state_room + en->room_of_last +
-               3 * MALLOC_OVERHEAD;
+    w->used -=
+        sizeof *en + en->id_len + en->first_len + en->state_room + far(en) + 3 * MALLOC_OVERHEAD;
     w->count--;
     free(en->state);
-    free(en->last);
+    if (far(en))
+        free(en->last);
     free(en);
 }
 
@@ -79,6 +86,8 @@ static struct entity *add(struct walk *w, uint64_t hash, const char *type, struc
                           .type = type,
                           .id_len = id.n,
                           .first_len = first.n};
+    en->last = en->near;
+    en->room_of_last = sizeof en->near;
     memcpy(en->texts, id.p, id.n);
     en->texts[id.n] = '\0';
     memcpy(en->texts + id.n + 1, first.p, first.n);
@@ -127,11 +136,13 @@ static void forget_all(struct walk *w)
 static int keep_last(struct walk *w, struct entity *en, struct span id)
 {
     if (id.n > en->room_of_last) {
-        char *p = realloc(en->last, id.n);
+        char *p = malloc(id.n);
 
         if (!p)
             return -1;
-        w->used += id.n - en->room_of_last;
+        w->used += id.n - far(en);
+        if (far(en))
+            free(en->last);
         en->last = p;
         en->room_of_last = (uint8_t)id.n;
     }
