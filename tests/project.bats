@@ -244,6 +244,17 @@ history_of() {
     assert_status 64
 }
 
+@test "a projection names its last event, however long that one's id is" {
+    i=0
+    for n in 1 36 40 41 128 60 40; do
+        id=$((++i))$(printf '%0127d' 0)
+        event "${id:0:n}" t/e $((1768000000000 + i)) | evstore-append -q
+        evstore-project -q --rebuild
+        [ "$(evstore-project --get t/e | jq -r .last_event_id)" = "${id:0:n}" ]
+    done
+    [ "$(evstore-verify | jq -r .verdict)" = ok ]
+}
+
 @test "an entity id may have slashes" {
     put a 'case/x' 1 '{"x":1}'
     event b 'case/y' 2 '{"y":1}' | sed 's|"y","actor|"a/b/c","actor|' | evstore-append -q

@@ -23,9 +23,9 @@ struct entity {
     int deleted;
     bool odd; /* left to core/fold */
     char hlc[17];
-    uint8_t id_len_of_last, room_of_last;
-    char near[40]; /* for the id of the last event, where that is no longer */
-    char *last;    /* there, or in memory of its own */
+    uint8_t last_len, far_room;
+    char near[40]; /* the id of the last event, */
+    char *far;     /* or its own memory if it is longer */
     size_t id_len, first_len;
     char texts[]; /* id, NUL, id of the first event */
 };
@@ -41,19 +41,13 @@ struct walk {
 
 /* --- entities ------------------------------------------------------------------ */
 
-static size_t far(const struct entity *en)
-{
-    return en->last == en->near ? 0 : en->room_of_last;
-}
-
 static void entity_free(struct walk *w, struct entity *en)
 {
-    w->used -=
-        sizeof *en + en->id_len + en->first_len + en->state_room + far(en) + 3 * MALLOC_OVERHEAD;
+    w->used -= sizeof *en + en->id_len + en->first_len + en->state_room + en->far_room +
+               3 * MALLOC_OVERHEAD;
     w->count--;
     free(en->state);
-    if (far(en))
-        free(en->last);
+    free(en->far);
     free(en);
 }
 
@@ -86,8 +80,6 @@ static struct entity *add(struct walk *w, uint64_t hash, const char *type, struc
                           .type = type,
                           .id_len = id.n,
                           .first_len = first.n};
-    en->last = en->near;
-    en->room_of_last = sizeof en->near;
     memcpy(en->texts, id.p, id.n);
     en->texts[id.n] = '\0';
     memcpy(en->texts + id.n + 1, first.p, first.n);
@@ -135,20 +127,23 @@ static void forget_all(struct walk *w)
 
 static int keep_last(struct walk *w, struct entity *en, struct span id)
 {
-    if (id.n > en->room_of_last) {
-        char *p = malloc(id.n);
+    if (id.n > sizeof en->near && id.n > en->far_room) {
+        char *p = realloc(en->far, id.n);
 
         if (!p)
             return -1;
-        w->used += id.n - far(en);
-        if (far(en))
-            free(en->last);
-        en->last = p;
-        en->room_of_last = (uint8_t)id.n;
+        w->used += id.n - en->far_room;
+        en->far = p;
+        en->far_room = (uint8_t)id.n;
     }
-    memcpy(en->last, id.p, id.n);
-    en->id_len_of_last = (uint8_t)id.n;
+    memcpy(id.n > sizeof en->near ? en->far : en->near, id.p, id.n);
+    en->last_len = (uint8_t)id.n;
     return 0;
+}
+
+static struct span last_of(const struct entity *en)
+{
+    return (struct span){en->last_len > sizeof en->near ? en->far : en->near, en->last_len};
 }
 
 static int set_state(struct walk *w, struct entity *en, struct span state)
@@ -278,7 +273,7 @@ static int hand_out(struct walk *w, const struct entity *en, struct err *e)
     struct fold_row row = {.type = span_of(en->type),
                            .id = {en->texts, en->id_len},
                            .first_event = {en->texts + en->id_len + 1, en->first_len},
-                           .last_event = {en->last, en->id_len_of_last},
+                           .last_event = last_of(en),
                            .hlc = {en->hlc, sizeof en->hlc},
                            .version = en->version,
                            .deleted = en->deleted,
