@@ -244,6 +244,17 @@ history_of() {
     assert_status 64
 }
 
+@test "a rebuild knows a state that was patched from one that is a patch of no members" {
+    event e1 t/a 1768000000001 '{"gone":null,"n":3}' | evstore-append -q
+    event e2 t/a 1768000000002 '{}' | evstore-append -q
+    event e3 t/b 1768000000003 '{}' | evstore-append -q
+    event e4 t/b 1768000000004 '{}' | evstore-append -q
+    evstore-project -q --rebuild
+    [ "$(evstore-project --get t/a | jq -c .state)" = '{"n":3}' ]
+    [ "$(evstore-project --get t/b | jq -c .state)" = '{}' ]
+    [ "$(evstore-verify | jq -r .verdict)" = ok ]
+}
+
 @test "a projection names its last event, however long that one's id is" {
     i=0
     for n in 1 36 40 41 128 60 40; do

@@ -173,7 +173,7 @@ static int patch(struct walk *w, struct entity *en, struct span payload)
     int rc = payload.n > STATE_MAX ? 1 : patch_read(&p, payload);
 
     if (!rc) {
-        whole = p.flat && (!en->state || en->shape == p.shape);
+        whole = p.flat && (!en->state || (en->shape && en->shape == p.shape));
         en->shape = whole ? p.shape : 0;
         w->scratch.len = 0;
         rc = patch_apply(&p, whole ? SPAN("{}") : state, &w->scratch);
