@@ -775,8 +775,13 @@ hold_gate() {
     [ $((SECONDS - before)) -ge 1 ]
     assert_out ''
     count_is 1
-    LIFEBOAT_WAIT=0 run_split evstore-append --type T --entity a/1 --actor n 1
-    assert_status 75
+    # Of ten attempts without waiting not one waits.
+    before=${EPOCHREALTIME/./}
+    for _ in {1..10}; do
+        LIFEBOAT_WAIT=0 run_split evstore-append --type T --entity a/1 --actor n 1
+        assert_status 75
+    done
+    [ -n "$checker" ] || [ $((${EPOCHREALTIME/./} - before)) -lt 5000000 ]
 }
 
 @test "a gate that opens in time is waited for" {

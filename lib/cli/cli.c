@@ -97,9 +97,10 @@ void cli_usage_error(const char *fmt, ...)
 void cli_die(const struct err *e)
 {
     int number = stop_signal();
+    int status = e->status ? e->status : EX_SOFTWARE; /* a failure never looks like success */
 
     cli_warn("%s", e->msg);
-    leave(number && e->status == EX_TEMPFAIL ? 128 + number : e->status);
+    leave(number && status == EX_TEMPFAIL ? 128 + number : status);
 }
 
 void cli_check(int64_t rc, const struct err *e)

@@ -108,6 +108,13 @@ static int try_locks(int fd, bool blocking, bool *at_turnstile)
     return flock(fd, blocking ? LOCK_EX : LOCK_EX | LOCK_NB);
 }
 
+static int busy(const struct gate *g, int wait_s, struct err *e)
+{
+    return err_set(e, EX_TEMPFAIL,
+                   "the store is busy: no turn at %s within %d seconds (see LIFEBOAT_WAIT)",
+                   g->path, wait_s);
+}
+
 static int wait_locks(struct gate *g, int wait_s, bool *at_turnstile, struct err *e)
 {
     int64_t until = clock_boot_ms() + (int64_t)wait_s * 1000;
@@ -128,9 +135,7 @@ static int wait_locks(struct gate *g, int wait_s, bool *at_turnstile, struct err
             break;
         }
         if (clock_boot_ms() >= until) {
-            err_set(e, EX_TEMPFAIL,
-                    "the store is busy: no turn at %s within %d seconds (see LIFEBOAT_WAIT)",
-                    g->path, wait_s);
+            busy(g, wait_s, e);
             break;
         }
     }
@@ -148,7 +153,7 @@ int gate_enter(struct gate *g, const char *store_path, int wait_s, struct err *e
             return -1;
         rc = try_locks(g->fd, false, &at_turnstile);
         if (rc && (errno == EWOULDBLOCK || errno == EAGAIN || errno == EACCES || errno == EINTR))
-            rc = wait_locks(g, wait_s, &at_turnstile, e);
+            rc = wait_s ? wait_locks(g, wait_s, &at_turnstile, e) : busy(g, wait_s, e);
         else if (rc)
             err_sys(e, EX_IOERR, "unable to lock %s", g->path);
         if (at_turnstile)
