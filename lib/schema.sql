@@ -1,4 +1,4 @@
--- The store of lifeboat, version 1. Table and column names are those of the
+-- The store of lifeboat, version 2. Table and column names are those of the
 -- documents it was asked for in; lifeboat-store(5) explains each.
 
 CREATE TABLE meta (
@@ -111,6 +111,132 @@ CREATE INDEX idx_events_correlation ON events(correlation_id) WHERE correlation_
 CREATE INDEX idx_events_causation ON events(causation_id) WHERE causation_id IS NOT NULL;
 -- Nearly always empty: says without reading a payload that it is a long one.
 CREATE INDEX idx_events_large ON events(seq) WHERE length(CAST(payload_json AS BLOB)) > 1048576;
+
+-- VERSION 2, to INDEXES: what a store of version 1 lacks, and is given.
+
+-- Jobs, and what waits to be sent: a destination is a queue whose items go out in
+-- the order of their ids. Times are Unix ms. A row held back (a lease, a time
+-- not come, a failure to be tried again) has a wake: ms of the boot it names,
+-- or of the wall clock ('wall'). Pending without a wake is ready.
+CREATE TABLE job_queue (
+    id              INTEGER PRIMARY KEY AUTOINCREMENT,
+    queue_name      TEXT NOT NULL,
+    job_type        TEXT,
+    priority        INTEGER NOT NULL DEFAULT 5,        -- higher first
+    status          TEXT NOT NULL DEFAULT 'pending',   -- running, completed, failed
+    wake_boot_id    TEXT,
+    wake_ms         INTEGER,
+    lease_token     TEXT,
+    lease_holder    INTEGER,                           -- byte of FILE-work its worker locks
+    lane            TEXT,
+    unique_key      TEXT,
+    idempotency_key TEXT NOT NULL,
+    change          INTEGER NOT NULL,                  -- ascends over all changes of all rows
+    scheduled_at    INTEGER NOT NULL,
+    created_at      INTEGER NOT NULL,
+    started_at      INTEGER,                           -- of the last attempt
+    completed_at    INTEGER,
+    attempts        INTEGER NOT NULL DEFAULT 0,        -- times it was given out
+    retry_count     INTEGER NOT NULL DEFAULT 0,
+    max_retries     INTEGER NOT NULL DEFAULT 3,
+    crash_count     INTEGER NOT NULL DEFAULT 0,
+    timeout_seconds INTEGER NOT NULL DEFAULT 300,
+    owed            INTEGER NOT NULL DEFAULT 0,        -- sent, on_success still to be run
+    error_message   TEXT,
+    errors_json     TEXT,                              -- what each failed attempt said
+    payload         TEXT NOT NULL,                     -- JSON as it came
+    result          TEXT                               -- JSON
+);
+CREATE INDEX idx_job_ready ON job_queue(queue_name, priority DESC, id)
+    WHERE status = 'pending' AND wake_ms IS NULL;
+CREATE INDEX idx_job_type ON job_queue(queue_name, job_type, priority DESC, id)
+    WHERE status = 'pending' AND wake_ms IS NULL AND job_type IS NOT NULL;
+CREATE INDEX idx_job_wake ON job_queue(queue_name, wake_boot_id, wake_ms)
+    WHERE wake_ms IS NOT NULL;
+CREATE INDEX idx_job_holder ON job_queue(queue_name, lease_holder)
+    WHERE lease_holder IS NOT NULL;
+CREATE UNIQUE INDEX idx_job_unique ON job_queue(queue_name, unique_key)
+    WHERE unique_key IS NOT NULL AND status IN ('pending', 'running');
+CREATE INDEX idx_job_ended ON job_queue(queue_name, status, completed_at)
+    WHERE completed_at IS NOT NULL;
+CREATE INDEX idx_job_owed ON job_queue(queue_name, id) WHERE owed = 1;
+CREATE INDEX idx_job_change ON job_queue(change);
+
+-- Given up, with all it takes to try them again.
+CREATE TABLE job_queue_dead_letter (
+    id                  INTEGER PRIMARY KEY AUTOINCREMENT,
+    original_job_id     INTEGER NOT NULL UNIQUE,
+    queue_name          TEXT NOT NULL,
+    job_type            TEXT,
+    priority            INTEGER NOT NULL,
+    lane                TEXT,
+    unique_key          TEXT,
+    idempotency_key     TEXT NOT NULL,
+    max_retries         INTEGER NOT NULL,
+    timeout_seconds     INTEGER NOT NULL,
+    error_message       TEXT,
+    errors_json         TEXT,
+    failure_count       INTEGER NOT NULL,
+    failed_at           INTEGER NOT NULL,
+    original_created_at INTEGER NOT NULL,
+    payload             TEXT NOT NULL
+);
+CREATE INDEX idx_dead_letter_queue ON job_queue_dead_letter(queue_name, id);
+
+-- Of a queue as a whole: paused by whom, and how a destination's endpoint fares.
+CREATE TABLE queue_state (
+    queue_name        TEXT PRIMARY KEY,
+    paused            INTEGER NOT NULL DEFAULT 0,
+    reason            TEXT,
+    endpoint_failures INTEGER NOT NULL DEFAULT 0,      -- in a row
+    wake_boot_id      TEXT,                            -- not tried before, as above
+    wake_ms           INTEGER,
+    error_message     TEXT,
+    last_success_at   INTEGER,
+    changed_at        INTEGER NOT NULL
+) WITHOUT ROWID;
+
+-- Values with a time to live. Within the boot that stored one its end is told
+-- by that boot's clock, later by the wall clock.
+CREATE TABLE django_cache (
+    namespace       TEXT NOT NULL DEFAULT '',
+    cache_key       TEXT NOT NULL,
+    created_at      INTEGER NOT NULL,
+    expires_at      INTEGER NOT NULL,
+    expires_boot_id TEXT NOT NULL,
+    expires_boot_ms INTEGER NOT NULL,
+    size            INTEGER NOT NULL,                  -- bytes of key and value
+    is_json         INTEGER NOT NULL,
+    value           BLOB NOT NULL,
+    PRIMARY KEY (namespace, cache_key)
+);
+CREATE INDEX idx_cache_expires ON django_cache(expires_at);
+CREATE INDEX idx_cache_created ON django_cache(created_at);
+CREATE INDEX idx_cache_size ON django_cache(namespace, size);
+
+-- Results of commands that were run once for their key. The parts of one are
+-- stored before its status says done.
+CREATE TABLE idempotency_cache (
+    id              INTEGER PRIMARY KEY AUTOINCREMENT,
+    namespace       TEXT NOT NULL DEFAULT '',
+    key             TEXT NOT NULL,
+    fingerprint     TEXT,
+    status          TEXT NOT NULL DEFAULT 'running',   -- done
+    exit_status     INTEGER,
+    size            INTEGER,                           -- bytes of result
+    created_at      INTEGER NOT NULL,
+    expires_at      INTEGER NOT NULL,
+    expires_boot_id TEXT NOT NULL,
+    expires_boot_ms INTEGER NOT NULL,
+    UNIQUE (namespace, key)
+);
+CREATE INDEX idx_idempotency_expires ON idempotency_cache(expires_at);
+CREATE TABLE idempotency_result (
+    id     INTEGER NOT NULL REFERENCES idempotency_cache(id) ON DELETE CASCADE,
+    part   INTEGER NOT NULL,
+    result BLOB NOT NULL,
+    PRIMARY KEY (id, part)
+);
 
 -- INDEXES: a store filled from nothing makes these last.
 CREATE INDEX IF NOT EXISTS idx_events_entity ON events(entity_type, entity_id, hlc);

@@ -17,6 +17,12 @@ static const char schema[] = {
 #include "schema.inc"
     0};
 
+/* What came with version 2, up to the late indexes. */
+static const char *of_version_2(void)
+{
+    return strstr(schema, "-- VERSION 2");
+}
+
 /* From here on what a store filled from nothing gets last; the index by entity
  * stands first. */
 static const char *late_indexes(void)
@@ -218,12 +224,13 @@ static int look_inside(struct store *st, struct err *e)
         return -1;
     if (db_int(&st->db, "PRAGMA user_version", &version, e))
         return -1;
+    st->version = version;
     if (application == STORE_APPLICATION && version > STORE_VERSION)
         return err_set(e, EX_CONFIG,
                        "%s: a store of version %lld; this program knows version %d: "
                        "install the newer lifeboat",
                        st->path, (long long)version, STORE_VERSION);
-    if (application == STORE_APPLICATION && version == STORE_VERSION)
+    if (application == STORE_APPLICATION && version >= 1)
         return 1;
     if (db_int(&st->db, "SELECT count(*) FROM sqlite_schema", &objects, e))
         return -1;
@@ -259,7 +266,33 @@ static int fill_schema(struct store *st, bool indexes, struct err *e)
     rc = exec_schema(st, tables, e) || make_identity(st, e) || db_exec(&st->db, mark, e) ||
          (indexes && exec_schema(st, split, e));
     free(tables);
+    st->version = STORE_VERSION;
     return rc ? -1 : 0;
+}
+
+/* Gives a store of an older version what it lacks; another may have done so. */
+static int migrate(struct store *st, struct err *e)
+{
+    char *tables = strndup(of_version_2(), (size_t)(late_indexes() - of_version_2()));
+    char mark[64];
+    int rc = -1;
+
+    if (!tables)
+        return err_memory(e);
+    snprintf(mark, sizeof mark, "PRAGMA user_version = %d", STORE_VERSION);
+    if (!store_begin(st, e)) {
+        rc = look_inside(st, e) == 1 ? 0 : -1;
+        if (!rc && st->version < STORE_VERSION)
+            rc = exec_schema(st, tables, e) || db_exec(&st->db, mark, e) ? -1 : 0;
+        if (rc)
+            store_rollback(st);
+        else
+            rc = store_commit(st, e);
+    }
+    free(tables);
+    if (!rc)
+        st->version = STORE_VERSION;
+    return rc;
 }
 
 /* Makes the empty file at the path a store; the gate is held. */
@@ -368,8 +401,10 @@ static int open_existing(struct store *st, enum store_mode mode, struct err *e)
     /* A reader's connection may write only so that the last one to close can
      * tidy the -wal away: a strictly read-only one leaves it lying there. */
     inside = open_file(st, SQLITE_OPEN_READWRITE, e) ? -1 : look_inside(st, e);
+    if (inside == 1 && mode == STORE_READ)
+        return db_exec(&st->db, "PRAGMA query_only = ON", e);
     if (inside == 1)
-        return mode == STORE_READ ? db_exec(&st->db, "PRAGMA query_only = ON", e) : 0;
+        return st->version < STORE_VERSION ? migrate(st, e) : 0;
     db_close(&st->db);
     first = *e;
     if (inside < 0 && mode == STORE_READ && cannot_be_written(e) && !open_unchanging(st, e))

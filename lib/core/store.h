@@ -14,10 +14,13 @@
 #include "core/gate.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
-enum { STORE_VERSION = 1, STORE_APPLICATION = 0x4c696642, STORE_ID_TEXT = 17 };
+enum { STORE_VERSION = 2, STORE_APPLICATION = 0x4c696642, STORE_ID_TEXT = 17 };
 
+/* A store of an older version is brought up to this one when it is opened to be
+ * written, in one transaction. A reader takes it as it is: the log is in all. */
 enum store_mode {
     STORE_READ,   /* read only; the store must exist */
     STORE_WRITE,  /* the store must exist */
@@ -37,6 +40,7 @@ struct store {
     struct store_settings set;
     dev_t dev;
     ino_t ino;
+    int64_t version;        /* of its schema */
     char id[STORE_ID_TEXT]; /* random, made with the file */
     char *device;
     char *aside; /* while built aside: the file's name until it is published */
