@@ -486,7 +486,7 @@ def main(names):
     try:
         material = make(folder)
         big_store(folder)
-        with multiprocessing.Pool(tap.JOBS, begin, [folder]) as pool:
+        with tap.workers(begin, folder) as pool:
             results = pool.imap(call, list(tasks(material, names, seed)))
             for (name, kind), parts in itertools.groupby(results, key=lambda r: r[0]):
                 found, n, restored, verdicts = map(add_up, zip(*[p[1:] for p in parts]))

@@ -12,7 +12,6 @@ import copy
 import fcntl
 import itertools
 import json
-import multiprocessing
 import operator
 import os
 import random
@@ -965,7 +964,7 @@ def main(argv):
         wrong = history(seed, steps, True)
         out.result(f"model: seed {seed}: {len(steps)} steps", ["\n".join(wrong)] if wrong else [])
         return out.finish()
-    with multiprocessing.Pool(tap.JOBS) as pool:
+    with tap.workers() as pool:
         done = pool.map(many, [time.monotonic() + SECONDS] * tap.JOBS)
     histories, steps = (sum(d[i] for d in done) for i in (0, 1))
     out.result(f"model: {histories} histories, {steps} steps", [w for d in done for w in d[2]])

@@ -1,4 +1,6 @@
 """TAP, private folders and the commands under test, for damage.py and model.py."""
+import contextlib
+import multiprocessing
 import os
 import pathlib
 import shutil
@@ -29,6 +31,16 @@ def folder():
     """A new one, in memory where that can be had."""
     where = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
     return pathlib.Path(tempfile.mkdtemp(prefix="lifeboat-", dir=where))
+
+
+@contextlib.contextmanager
+def workers(begin=None, *args):
+    """Processes to share the work, each begun by begin(*args). At the end they
+    leave by themselves: one that is terminated may take a lock with it."""
+    with multiprocessing.Pool(JOBS, begin, args) as pool:
+        yield pool
+        pool.close()
+        pool.join()
 
 
 class Run:
