@@ -592,9 +592,10 @@ static int finish(struct err *e)
 static int restore(char **operands, int n)
 {
     struct err e = ERR_NONE;
-    int lock, status;
+    struct lockfile lock;
+    int status;
 
-    cli_check(restore_lock(cli.db, "restore", &lock, &e), &e);
+    cli_check(restore_lock(&lock, cli.db, "restore", &e), &e);
     if (open_inputs(operands, n, &e)) {
         if (stop_signal())
             cli_die(&e);
@@ -616,7 +617,7 @@ static int restore(char **operands, int n)
     status = finish(&e);
     if (status < 0)
         give_up(&e);
-    close(lock);
+    lockfile_close(&lock);
     return status;
 }
 
@@ -627,10 +628,11 @@ static int receive(void)
     struct err e = ERR_NONE;
     struct input i = {.name = "standard input", .fd = STDIN_FILENO};
     char suffix[80];
-    int lock, status;
+    struct lockfile lock;
+    int status;
 
     snprintf(suffix, sizeof suffix, "source-%s", source);
-    cli_check(restore_lock(cli.db, suffix, &lock, &e), &e);
+    cli_check(restore_lock(&lock, cli.db, suffix, &e), &e);
     run.kind = "follow";
     in.live = true;
     run.source_device = source;
@@ -648,7 +650,7 @@ static int receive(void)
     status = finish(&e);
     if (status < 0)
         give_up(&e);
-    close(lock);
+    lockfile_close(&lock);
     return status;
 }
 

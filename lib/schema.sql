@@ -151,7 +151,7 @@ CREATE INDEX idx_job_ready ON job_queue(queue_name, priority DESC, id)
     WHERE status = 'pending' AND wake_ms IS NULL;
 CREATE INDEX idx_job_type ON job_queue(queue_name, job_type, priority DESC, id)
     WHERE status = 'pending' AND wake_ms IS NULL AND job_type IS NOT NULL;
-CREATE INDEX idx_job_wake ON job_queue(queue_name, wake_boot_id, wake_ms)
+CREATE INDEX idx_job_wake ON job_queue(queue_name, status, wake_boot_id, wake_ms)
     WHERE wake_ms IS NOT NULL;
 CREATE INDEX idx_job_holder ON job_queue(queue_name, lease_holder)
     WHERE lease_holder IS NOT NULL;

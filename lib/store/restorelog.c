@@ -1,14 +1,12 @@
 #include "store/restorelog.h"
 
 #include "base/clock.h"
+#include "core/lockfile.h"
 #include "text/json.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 bool restore_session_ok(const char *s)
 {
@@ -18,56 +16,17 @@ bool restore_session_ok(const char *s)
            strspn(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-") == n;
 }
 
-/* Not flock: whether this one is held can be seen without taking it. */
-static int lock_whole(int fd, int command, struct flock *l)
+int restore_lock(struct lockfile *l, const char *path, const char *suffix, struct err *e)
 {
-    *l = (struct flock){.l_type = F_WRLCK, .l_whence = SEEK_SET};
-    return fcntl(fd, command, l);
-}
+    int rc = lockfile_open(l, path, suffix, e) ? -1 : lockfile_take(l, 0, 0, e);
 
-int restore_lock(const char *path, const char *suffix, int *fd, struct err *e)
-{
-    struct flock l;
-    char *name;
-
-    if (asprintf(&name, "%s-%s", path, suffix) < 0)
-        return err_memory(e);
-    *fd = (int)TEMP_FAILURE_RETRY(open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0666));
-    if (*fd < 0) {
-        err_sys(e, EX_CANTCREAT, "unable to open %s%s", name,
-                errno == ENOENT ? " (is there such a folder?)" : "");
-    } else if (lock_whole(*fd, F_OFD_SETLK, &l)) {
-        if (errno == EAGAIN || errno == EACCES)
-            err_set(e, EX_TEMPFAIL, "%s: another one is running (%s is locked): try again later",
-                    path, name);
-        else
-            err_sys(e, EX_IOERR, "unable to lock %s", name);
-        close(*fd);
-        *fd = -1;
-    }
-    free(name);
-    return *fd < 0 ? -1 : 0;
-}
-
-/* Is a process restoring into the store right now? */
-static bool lock_is_held(const char *path)
-{
-    bool held = true; /* who cannot look does not say that it is dead */
-    struct flock l;
-    char *name;
-    int fd;
-
-    if (asprintf(&name, "%s-restore", path) < 0)
-        return true;
-    fd = (int)TEMP_FAILURE_RETRY(open(name, O_RDONLY | O_CLOEXEC));
-    if (fd < 0)
-        held = errno != ENOENT;
-    else if (!lock_whole(fd, F_OFD_GETLK, &l))
-        held = l.l_type != F_UNLCK;
-    if (fd >= 0)
-        close(fd);
-    free(name);
-    return held;
+    if (rc == 1)
+        return 0;
+    if (!rc)
+        err_set(e, EX_TEMPFAIL, "%s: another one is running (%s is locked): try again later", path,
+                l->name);
+    lockfile_close(l);
+    return -1;
 }
 
 static int run_once(struct stmt *s, struct err *e)
@@ -318,7 +277,7 @@ int restore_show(struct store *st, const char *session, struct buf *out, struct 
     struct stmt s = {.sql = session ? SHOWN_COLUMNS "WHERE restore_session_id = ?1 "
                                                     "ORDER BY attempt DESC LIMIT 1"
                                     : SHOWN_COLUMNS "ORDER BY started_at, rowid"};
-    bool nobody = !lock_is_held(st->path);
+    bool nobody = !lockfile_alive(st->path, "restore");
     int rc, rows = 0;
 
     if (stmt_ready(&s, &st->db, e))

@@ -8,6 +8,7 @@
 #ifndef LIFEBOAT_RESTORELOG_H
 #define LIFEBOAT_RESTORELOG_H
 
+#include "core/lockfile.h"
 #include "core/store.h"
 
 enum { RESTORE_SESSION_MAX = 64, RESTORE_LEASE_MS = 600000 };
@@ -28,9 +29,9 @@ struct restore_run {
 
 bool restore_session_ok(const char *session);
 
-/* Takes the lock of the store at path; 75 if another restore is running. The
- * descriptor holds it. suffix: "restore", or "source-NAME" for a follower. */
-int restore_lock(const char *path, const char *suffix, int *fd, struct err *e);
+/* Takes the lock of the store at path; 75 if another restore is running. l holds
+ * it. suffix: "restore", or "source-NAME" for a follower. */
+int restore_lock(struct lockfile *l, const char *path, const char *suffix, struct err *e);
 
 /* Each in a transaction of the caller's. restore_begin gives up what is dead,
  * and fails with 75 while another session's lease lives. */
