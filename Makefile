@@ -26,10 +26,11 @@ PAGES := $(wildcard man/*.[1-8])
 
 # What is installed, as paths below PREFIX.
 SHARE := $(addprefix share/lifeboat/,$(notdir $(wildcard scripts/standby scripts/backup scripts/dpkg-events)))
+CONF  := $(patsubst lib/config/%,share/lifeboat/%,$(wildcard lib/config/*.json))
 JQ    := $(patsubst lib/projectors/%,share/lifeboat/projectors/%,$(wildcard lib/projectors/*.jq))
 UNITS := $(patsubst systemd/%,lib/systemd/system/%,$(wildcard systemd/*.service systemd/*.timer))
 MAN   := $(foreach p,$(PAGES),share/man/man$(subst .,,$(suffix $(p)))/$(notdir $(p)))
-INSTALLED := $(CMDS:%=bin/%) $(MAN) $(JQ) $(SHARE) $(UNITS)
+INSTALLED := $(CMDS:%=bin/%) $(MAN) $(JQ) $(CONF) $(SHARE) $(UNITS)
 AT = $(DESTDIR)$(PREFIX)
 
 all: $(CMDS:%=$(BUILD)/bin/%)
@@ -106,6 +107,7 @@ install: all
 	@for f in $(CMDS); do install -D -m 755 $(BUILD)/bin/$$f $(AT)/bin/$$f || exit; done
 	@for f in $(MAN); do install -D -m 644 man/$${f##*/} $(AT)/$$f || exit; done
 	@for f in $(JQ); do install -D -m 644 lib/projectors/$${f##*/} $(AT)/$$f || exit; done
+	@for f in $(CONF); do install -D -m 644 lib/config/$${f##*/} $(AT)/$$f || exit; done
 	@for f in $(SHARE); do install -D -m 755 scripts/$${f##*/} $(AT)/$$f || exit; done
 	@for f in $(UNITS); do install -D -m 644 systemd/$${f##*/} $(AT)/$$f && \
 		sed -i 's|/usr/local|$(PREFIX)|g' $(AT)/$$f || exit; done

@@ -182,7 +182,7 @@ int64_t cli_number(const char *option, const char *arg, int64_t min, int64_t max
     return n;
 }
 
-int64_t cli_span_ms(const char *option, const char *arg)
+int cli_span_parse(const char *arg, int64_t *ms)
 {
     static const struct {
         char unit;
@@ -195,8 +195,19 @@ int64_t cli_span_ms(const char *option, const char *arg)
     n = strtoll(arg, &end, 10);
     for (size_t i = 0; i < sizeof units / sizeof *units; i++)
         if (!errno && end != arg && *end == units[i].unit && (!*end || !end[1]) && n >= 0 &&
-            n < INT64_MAX / 86400000)
-            return n * units[i].ms;
+            n < INT64_MAX / 86400000) {
+            *ms = n * units[i].ms;
+            return 0;
+        }
+    return -1;
+}
+
+int64_t cli_span_ms(const char *option, const char *arg)
+{
+    int64_t ms;
+
+    if (!cli_span_parse(arg, &ms))
+        return ms;
     cli_usage_error("%s: %s: wants a span of time, such as 90, 15m, 24h or 7d", option, arg);
 }
 

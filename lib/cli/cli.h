@@ -54,12 +54,17 @@ void cli_say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 /* Option arguments, or a usage error naming the option. */
 int64_t cli_number(const char *option, const char *arg, int64_t min, int64_t max);
+int cli_span_parse(const char *arg, int64_t *ms);         /* -1: it is none */
 int64_t cli_span_ms(const char *option, const char *arg); /* 90, 90s, 15m, 24h, 7d */
 int64_t cli_time_ms(const char *option, const char *arg); /* Unix ms or RFC 3339 */
 
 struct store_settings cli_store_settings(bool bulk);
 /* Opens the store of -d, or dies. */
 void cli_store(struct store *st, enum store_mode mode, bool bulk);
+
+/* Where the sources' FOLDER is when the program runs from build/bin, else NULL.
+ * The caller frees. */
+char *cli_beside_build(const char *folder);
 
 /* Opens an operand for reading, "-" is stdin, or fails with 66. */
 int cli_open(const char *operand, struct err *e);

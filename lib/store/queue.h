@@ -1,0 +1,117 @@
+/* queue: the life of a job, from enqueue to its end.
+ *
+ * Ready jobs are given out by priority (higher first), then by age. Each is
+ * given with a lease: until its end nobody else gets the job, and its token has
+ * to be named to complete, fail or extend it. Leases and delays are told by the
+ * boot clock and the boot's id, never by the wall clock, which on these boxes
+ * jumps; only a time somebody asked for (at_ms) is the wall clock's. A claim
+ * takes back first what came due and what a dead worker had.
+ *
+ * Everything that changes runs in a transaction of the caller's, between
+ * queue_begin and queue_commit; so completing one job and claiming the next can
+ * share one. Spans handed out belong to SQLite until the next call. */
+#ifndef LIFEBOAT_QUEUE_H
+#define LIFEBOAT_QUEUE_H
+
+#include "base/buf.h"
+#include "core/lockfile.h"
+#include "core/store.h"
+
+enum {
+    QUEUE_NAME_MAX = 100, /* bytes of A-Z a-z 0-9 . _ - */
+    QUEUE_TEXT_MAX = 255, /* bytes of a type, a lane, a key */
+    QUEUE_TOKEN = 33,
+    QUEUE_ERROR_MAX = 1000, /* bytes kept of what a failed attempt says */
+    QUEUE_ERRORS_KEPT = 10,
+    QUEUE_CRASHES = 3,
+    QUEUE_BACKOFF_MS = 5000,
+    QUEUE_BACKOFF_MAX_MS = 3600000
+};
+
+/* What is new in the queue. p NULL in a span: there is none. */
+struct new_job {
+    struct span queue, type, lane, unique;
+    struct span idempotency_key; /* made if there is none */
+    struct span payload;         /* JSON */
+    int64_t priority, max_retries, timeout_s;
+    int64_t at_ms; /* Unix ms; -1: at once */
+};
+
+struct job {
+    int64_t id, priority, attempt, retry_count, max_retries, timeout_s, created_at;
+    struct span queue, type, lane, idempotency_key, payload;
+    const char *token;
+};
+
+struct claim {
+    struct span queue;
+    const struct span *types; /* any if type_count is 0 */
+    size_t type_count;
+    int64_t lease_more_ms; /* the lease ends so long after the job's timeout */
+    int64_t holder;        /* byte of FILE-work its worker locks; 0: none */
+    void *ctx;
+    int (*each)(void *ctx, const struct job *j, struct err *e); /* -1 ends the claim */
+};
+
+enum queue_failure {
+    QUEUE_RETRY,   /* again, unless that was the last time */
+    QUEUE_DEAD,    /* never again */
+    QUEUE_CRASH,   /* ended by a signal, or its worker died: again, QUEUE_CRASHES times */
+    QUEUE_RELEASE, /* not the job's fault: as if it had not been given out */
+};
+
+struct queue {
+    struct store *st;
+    int64_t change; /* the last change of any row */
+    struct queue_sql *sql;
+    struct buf scratch;
+};
+
+bool queue_name_ok(struct span name);
+
+int queue_open(struct queue *q, struct store *st, struct err *e);
+void queue_close(struct queue *q);
+
+int queue_begin(struct queue *q, struct err *e);
+int queue_commit(struct queue *q, struct err *e);
+void queue_rollback(struct queue *q);
+
+/* 1: it is in, with this id. 0: its unique key is taken by the job of this id,
+ * which is not done yet. key is the idempotency key of that job. */
+int queue_put(struct queue *q, const struct new_job *n, int64_t *id, char key[static 256],
+              struct err *e);
+
+/* Jobs of a queue that wait, ready or not; counting ends at most. */
+int queue_pending(struct queue *q, struct span queue, int64_t most, int64_t *n, struct err *e);
+
+/* Gives out at most n jobs, one by one to each. Returns how many; none if the
+ * queue is paused. */
+int queue_claim(struct queue *q, const struct claim *c, int n, struct err *e);
+
+/* Makes ready what came due, and takes back what has lost its lease. */
+int queue_wake(struct queue *q, struct span queue, struct err *e);
+
+/* The same for jobs whose worker has let go of its byte of FILE-work: how many. */
+int queue_reap(struct queue *q, struct span queue, const struct lockfile *work, struct err *e);
+
+/* Each 1, or 0 when the token is not that of a living lease: nothing changed. */
+int queue_complete(struct queue *q, int64_t id, struct span token, struct span result,
+                   struct err *e);
+int queue_fail(struct queue *q, int64_t id, struct span token, enum queue_failure how,
+               struct span why, struct err *e);
+/* From now on; ms < 0: by the job's timeout. */
+int queue_extend(struct queue *q, int64_t id, struct span token, int64_t ms, struct err *e);
+
+/* Outside a transaction. Is there anything to give out? 1, or 0 and how many ms
+ * till there may be: -1 if nothing waits. A paused queue has nothing. */
+int queue_ready(struct queue *q, const struct claim *c, int64_t *in_ms, struct err *e);
+
+/* Why it is paused, for the caller to free; NULL if it is not. */
+int queue_paused(struct queue *q, struct span queue, char **reason, struct err *e);
+int queue_pause(struct queue *q, struct span queue, const char *reason, struct err *e);
+int queue_resume(struct queue *q, struct span queue, struct err *e);
+
+/* How long to wait after the n-th failure in a row. random: any number. */
+int64_t queue_backoff_ms(int64_t n, uint64_t random);
+
+#endif
