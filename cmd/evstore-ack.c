@@ -1,9 +1,7 @@
 /* evstore-ack: marks events as synced or acknowledged by the other side. */
-#include "base/arena.h"
 #include "base/clock.h"
-#include "base/stop.h"
 #include "cli/cli.h"
-#include "cli/rejects.h"
+#include "cli/lines.h"
 #include "core/batch.h"
 #include "store/events.h"
 #include "text/seal.h"
@@ -50,19 +48,14 @@ struct mark {
 };
 
 static struct store store;
-static struct rejects rejects;
-static struct progress progress;
-static struct line_reader reader;
+static struct lines in;
 static bool synced_only;
 
-/* The batch: what was read and is not told yet. Spans point into the reader's
- * buffer or the arena. */
+/* The batch: what was read and is not told yet. */
 static struct mark marks[BATCH_ROWS];
 static size_t count;
-static struct arena arena;
-static struct json json;
 
-static uint64_t received, marked, bytes;
+static uint64_t marked;
 
 static void roll_back(void)
 {
@@ -71,30 +64,19 @@ static void roll_back(void)
 
 /* --- a line ------------------------------------------------------------- */
 
-static struct span text_of(const struct json_value *v)
-{
-    struct buf room = {0};
-
-    if (!v->escaped)
-        return json_text(v, &room);
-    room.data = arena_alloc(&arena, v->raw.n);
-    room.cap = room.data ? v->raw.n : 0;
-    return room.data ? json_text(v, &room) : (struct span){NULL, 0};
-}
-
 static const char *bad_json(size_t *offset)
 {
-    *offset = json_offset(&json);
-    return json.why;
+    *offset = json_offset(&in.json);
+    return in.json.why;
 }
 
 static const char *id_from_string(struct span text, struct span *id, size_t *offset)
 {
     struct json_value v;
 
-    if (json_whole(&json, text, &v))
+    if (json_whole(&in.json, text, &v))
         return bad_json(offset);
-    *id = text_of(&v);
+    *id = lines_text(&in, &v);
     return id->p ? NULL : json_no_memory;
 }
 
@@ -104,11 +86,11 @@ static const char *id_from_object(struct span text, struct span *id, size_t *off
     bool first = true;
     int rc;
 
-    json_start(&json, text);
-    if (json_open(&json))
+    json_start(&in.json, text);
+    if (json_open(&in.json))
         return bad_json(offset);
-    while ((rc = json_member(&json, &first, &key, &v)) == 1) {
-        struct span name = text_of(&key);
+    while ((rc = json_member(&in.json, &first, &key, &v)) == 1) {
+        struct span name = lines_text(&in, &key);
 
         if (!name.p)
             return json_no_memory;
@@ -119,11 +101,11 @@ static const char *id_from_object(struct span text, struct span *id, size_t *off
             return "event_id: is there twice";
         if (v.kind != JSON_STRING)
             return "event_id: wants a string";
-        *id = text_of(&v);
+        *id = lines_text(&in, &v);
         if (!id->p)
             return json_no_memory;
     }
-    if (rc || json_finish(&json))
+    if (rc || json_finish(&in.json))
         return bad_json(offset);
     return id->p ? NULL : "event_id: missing";
 }
@@ -160,63 +142,29 @@ static const char *find_id(struct span text, struct span *id, size_t *offset)
 
 /* --- a batch ------------------------------------------------------------ */
 
-static int refuse(const struct line *l, size_t offset, const char *why, struct err *e)
-{
-    return rejects_line(&rejects, reader.name, l, offset + (size_t)(l->text.p - l->raw.p), why, e);
-}
-
-static int take_line(const struct line *l, bool too_long, struct err *e)
+static int take_line(void *ctx, const struct line *l, struct err *e)
 {
     struct mark *m = &marks[count];
     const char *why;
     size_t offset;
 
-    bytes += l->raw.n;
-    if (too_long) {
-        char text[80];
-
-        received += l->first;
-        snprintf(text, sizeof text, "longer than %zu bytes (--max-line)", reader.max);
-        return refuse(l, 0, text, e);
-    }
-    if (!l->text.n || line_is_control(l->text))
+    (void)ctx;
+    if (line_is_control(l->text)) {
+        in.received--;
         return 0;
-    received++;
+    }
     *m = (struct mark){.line = *l};
     why = find_id(l->text, &m->id, &offset);
     if (why)
-        return why == json_no_memory ? err_memory(e) : refuse(l, offset, why, e);
+        return lines_refuse(&in, l, offset, why, e);
     count++;
     return 0;
-}
-
-/* Waits for a line, then takes what else is there. 1, or 0 at the end. */
-static int fill(struct err *e)
-{
-    struct line l;
-
-    count = 0;
-    arena_reset(&arena);
-    line_release(&reader);
-    while (count < BATCH_ROWS && !stop_signal()) {
-        enum line_result got = line_next(&reader, !count, &l, e);
-
-        if (got == LINE_ERROR)
-            return -1;
-        if (got == LINE_EOF)
-            return 0;
-        if (got == LINE_NONE && count)
-            break;
-        if (got != LINE_NONE && take_line(&l, got == LINE_LONG, e))
-            return -1;
-    }
-    return !stop_signal();
 }
 
 /* Marks from *i on; all of them, unless that takes long and others wait. */
 static int mark_some(size_t *i, struct err *e)
 {
-    int64_t until = clock_boot_ms() + BATCH_HOLD_MS;
+    int64_t begun = clock_boot_ms();
 
     do {
         int rc = events_mark(&store, marks[*i].id, !synced_only, e);
@@ -225,7 +173,7 @@ static int mark_some(size_t *i, struct err *e)
             return -1;
         marks[*i].known = rc == 1;
         ++*i;
-    } while (*i < count && (*i % 64 || clock_boot_ms() <= until || !gate_wanted(&store.gate)));
+    } while (*i < count && lines_go_on(&store, begun, *i));
     return 0;
 }
 
@@ -241,41 +189,24 @@ static int tell(size_t from, size_t to, struct err *e)
             continue;
         }
         snprintf(why, sizeof why, "event %.*s: not in this store", (int)m->id.n, m->id.p);
-        if (refuse(&m->line, 0, why, e))
+        if (lines_refuse(&in, &m->line, 0, why, e))
             return -1;
     }
     return 0;
 }
 
-static int store_marks(struct err *e)
+static int store_marks(void *ctx, struct err *e)
 {
+    (void)ctx;
     for (size_t i = 0, from = 0; i < count; from = i)
         if (store_begin(&store, e) || mark_some(&i, e) || store_commit(&store, e) ||
             tell(from, i, e))
             return -1;
-    return rejects_sync(&rejects, e);
+    count = 0;
+    return 0;
 }
 
 /* --- the command -------------------------------------------------------- */
-
-static int mark_file(const char *operand, struct err *e)
-{
-    int fd = cli_open(operand, e), more;
-
-    if (fd < 0)
-        return -1;
-    line_open(&reader, fd, cli_name(operand), cli.max_line);
-    do {
-        more = fill(e);
-        if (more < 0 || store_marks(e))
-            return -1;
-        progress_step(&progress, received, bytes);
-    } while (more);
-    line_close(&reader);
-    if (fd != STDIN_FILENO)
-        close(fd);
-    return 0;
-}
 
 static void parse_options(int argc, char **argv)
 {
@@ -285,7 +216,7 @@ static void parse_options(int argc, char **argv)
         if (c == OPT_SYNCED)
             synced_only = true;
         else if (c == OPT_REJECTS)
-            rejects_open(&rejects, optarg);
+            rejects_open(&in.rejects, optarg);
         else
             cli_option(c, optarg);
     }
@@ -293,22 +224,19 @@ static void parse_options(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-    char *standard_input[] = {"-", NULL};
     struct err e = ERR_NONE;
 
     cli_start(argv[0], usage);
     parse_options(argc, argv);
     cli_store(&store, STORE_WRITE, true);
     cli_on_exit(roll_back);
-    progress_start(&progress, "events", 0);
-    for (char **o = optind < argc ? argv + optind : standard_input; *o && !stop_signal(); o++)
-        cli_check(mark_file(*o, &e), &e);
-    progress_end(&progress);
-    cli_say("%llu received: %llu marked, %llu rejected", (unsigned long long)received,
-            (unsigned long long)marked, (unsigned long long)rejects.count);
-    arena_free(&arena);
-    json_end(&json);
+    in.take = take_line;
+    in.store = store_marks;
+    in.what = "events";
+    cli_check(lines_read(&in, argv + optind, &e), &e);
+    cli_say("%llu received: %llu marked, %llu rejected", (unsigned long long)in.received,
+            (unsigned long long)marked, (unsigned long long)in.rejects.count);
     store_close(&store);
-    rejects_close(&rejects);
-    return cli_finish(rejects.count ? 1 : 0);
+    lines_close(&in);
+    return cli_finish(in.rejects.count ? 1 : 0);
 }

@@ -22,10 +22,7 @@ enum {
     QUEUE_TEXT_MAX = 255, /* bytes of a type, a lane, a key */
     QUEUE_TOKEN = 33,
     QUEUE_ERROR_MAX = 1000, /* bytes kept of what a failed attempt says */
-    QUEUE_ERRORS_KEPT = 10,
-    QUEUE_CRASHES = 3,
-    QUEUE_BACKOFF_MS = 5000,
-    QUEUE_BACKOFF_MAX_MS = 3600000
+    QUEUE_CRASHES = 3
 };
 
 /* What is new in the queue. p NULL in a span: there is none. */
@@ -106,12 +103,9 @@ int queue_extend(struct queue *q, int64_t id, struct span token, int64_t ms, str
  * till there may be: -1 if nothing waits. A paused queue has nothing. */
 int queue_ready(struct queue *q, const struct claim *c, int64_t *in_ms, struct err *e);
 
-/* Why it is paused, for the caller to free; NULL if it is not. */
-int queue_paused(struct queue *q, struct span queue, char **reason, struct err *e);
+/* 1 if it is paused, with why, as far as that fits. */
+int queue_paused(struct queue *q, struct span queue, char reason[static 256], struct err *e);
 int queue_pause(struct queue *q, struct span queue, const char *reason, struct err *e);
 int queue_resume(struct queue *q, struct span queue, struct err *e);
-
-/* How long to wait after the n-th failure in a row. random: any number. */
-int64_t queue_backoff_ms(int64_t n, uint64_t random);
 
 #endif
