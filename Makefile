@@ -12,7 +12,7 @@ VERSION = 0.1.0
 # A wall clock older than the sources is plainly wrong (design: time).
 BUILD_TIME := $(or $(SOURCE_DATE_EPOCH),$(shell git log -1 --format=%ct 2>/dev/null),1767225600)
 
-cppflags = -D_GNU_SOURCE -Ilib -I$(BUILD)/gen -DLIFEBOAT_VERSION='"$(VERSION)"' \
+cppflags = -D_GNU_SOURCE -Ilib -Icmd -I$(BUILD)/gen -DLIFEBOAT_VERSION='"$(VERSION)"' \
 	-DLIFEBOAT_SHARE='"$(PREFIX)/share/lifeboat"' $(CPPFLAGS)
 cflags   = $(WARN) $(CFLAGS) $(SAN)
 ldflags  = $(SAN) -Wl,--as-needed $(LDFLAGS)
@@ -37,7 +37,10 @@ all: $(CMDS:%=$(BUILD)/bin/%)
 
 tests: all $(UNIT) $(TOOL)
 
-$(BUILD)/bin/%: $(BUILD)/cmd/%.o $(BUILD)/liblifeboat.a
+# A command of several parts has them in a folder of its name.
+.SECONDEXPANSION:
+$(BUILD)/bin/%: $(BUILD)/cmd/%.o $$(addprefix $$(BUILD)/,$$(addsuffix .o,$$(basename $$(wildcard cmd/$$*/*.c)))) \
+		$(BUILD)/liblifeboat.a
 	@mkdir -p $(@D)
 	$(CC) $(cflags) $(ldflags) -o $@ $^ $(LDLIBS)
 

@@ -131,10 +131,12 @@ static int bad_json(struct walk *w, struct err *e)
     return config_fault(w->c, w->json.start + json_offset(&w->json), e, "%s", w->json.why);
 }
 
-static int note_name(struct walk *w, const struct json_value *name, struct err *e)
+static int note_name(struct walk *w, const struct json_value *name, struct span text, struct err *e)
 {
+    struct digest digest = hash_bytes(text.p, text.n);
+
     for (size_t i = 0; i < w->count; i++)
-        if (digest_eq(w->seen[i], name->digest))
+        if (digest_eq(w->seen[i], digest))
             return config_fault(w->c, name->raw.p, e, "%.*s: is there twice", (int)name->raw.n,
                                 name->raw.p);
     if (w->count == w->cap) {
@@ -145,7 +147,7 @@ static int note_name(struct walk *w, const struct json_value *name, struct err *
         w->seen = more;
         w->cap += 32;
     }
-    w->seen[w->count++] = name->digest;
+    w->seen[w->count++] = digest;
     return 0;
 }
 
@@ -184,7 +186,7 @@ int config_members(struct config *c, struct span object,
         text = kept(c, &name);
         if (!text.p)
             rc = err_memory(e);
-        else if (note_name(&w, &name, e) || member(ctx, text, &v, e))
+        else if (note_name(&w, &name, text, e) || member(ctx, text, &v, e))
             rc = -1;
     }
     json_end(&w.json);

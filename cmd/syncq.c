@@ -1,0 +1,293 @@
+/* syncq: durable outbox and job queue. The commands are in cmd/syncq. */
+#include "syncq/syncq.h"
+
+#include "text/rfc3339.h"
+
+#include <getopt.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char usage[] =
+    "usage: syncq [options] COMMAND [operand...]\n"
+    "\n"
+    "A queue of jobs in the store: each is done at least once, and never by two at\n"
+    "the same time.\n"
+    "\n"
+    "  enqueue QUEUE [FILE...]  put jobs in: a JSON payload a line\n"
+    "  dequeue QUEUE            take the next one; prints it, with id and token\n"
+    "  complete [ID]            it is done (ID with --token, or what dequeue printed)\n"
+    "  fail [ID]                it failed: again later, or given up\n"
+    "  extend [ID]              it takes longer\n"
+    "  work QUEUE -- CMD...     run CMD for each job, its payload on standard input\n"
+    "\n"
+    "      --type TYPE          of the jobs; may be given several times to take any\n"
+    "      --priority N         higher first\n"
+    "      --at TIME            not before: Unix ms, or 2026-01-26T09:30:00Z\n"
+    "      --max-retries N      how often it is tried again\n"
+    "      --timeout SECONDS    how long one attempt may take\n"
+    "      --unique KEY         one job with this key at a time\n"
+    "  -n, --count N            so many jobs at once (1)\n"
+    "      --token TOKEN        the lease, as dequeue printed it\n"
+    "      --result JSON        what came of it\n"
+    "      --error TEXT         why it failed\n"
+    "      --dead               not to be tried again\n"
+    "      --release            not the job's fault: as if it had not been taken\n"
+    "      --by SPAN            for so long from now (the job's timeout)\n"
+    "  -j, --jobs N             so many at the same time (1)\n"
+    "      --once               end after one job\n"
+    "      --drain              end when nothing is ready or running\n"
+    "      --grace SPAN         after TERM, time for what is running (25s)\n"
+    "      --rejects FILE       append lines that are refused to FILE, untouched\n"
+    "      --max-line BYTES     longest line accepted (16777216)\n"
+    "  -d, --db FILE            the store (default $LIFEBOAT_DB)\n"
+    "  -q, --quiet              no summary, no echo, no progress\n"
+    "      --progress WHEN      auto, json or none\n"
+    "  -h, --help               this text\n"
+    "  -V, --version            the version\n";
+
+enum {
+    OPT_TYPE = OPT_FIRST,
+    OPT_PRIORITY,
+    OPT_AT,
+    OPT_MAX_RETRIES,
+    OPT_TIMEOUT,
+    OPT_UNIQUE,
+    OPT_TOKEN,
+    OPT_RESULT,
+    OPT_ERROR,
+    OPT_DEAD,
+    OPT_RELEASE,
+    OPT_BY,
+    OPT_ONCE,
+    OPT_DRAIN,
+    OPT_GRACE,
+    OPT_REJECTS
+};
+
+static const struct option options[] = {{"type", required_argument, NULL, OPT_TYPE},
+                                        {"priority", required_argument, NULL, OPT_PRIORITY},
+                                        {"at", required_argument, NULL, OPT_AT},
+                                        {"max-retries", required_argument, NULL, OPT_MAX_RETRIES},
+                                        {"timeout", required_argument, NULL, OPT_TIMEOUT},
+                                        {"unique", required_argument, NULL, OPT_UNIQUE},
+                                        {"count", required_argument, NULL, 'n'},
+                                        {"token", required_argument, NULL, OPT_TOKEN},
+                                        {"result", required_argument, NULL, OPT_RESULT},
+                                        {"error", required_argument, NULL, OPT_ERROR},
+                                        {"dead", no_argument, NULL, OPT_DEAD},
+                                        {"release", no_argument, NULL, OPT_RELEASE},
+                                        {"by", required_argument, NULL, OPT_BY},
+                                        {"jobs", required_argument, NULL, 'j'},
+                                        {"once", no_argument, NULL, OPT_ONCE},
+                                        {"drain", no_argument, NULL, OPT_DRAIN},
+                                        {"grace", required_argument, NULL, OPT_GRACE},
+                                        {"rejects", required_argument, NULL, OPT_REJECTS},
+                                        {"db", required_argument, NULL, 'd'},
+                                        {"max-line", required_argument, NULL, OPT_MAX_LINE},
+                                        {"quiet", no_argument, NULL, 'q'},
+                                        {"progress", required_argument, NULL, OPT_PROGRESS},
+                                        {"help", no_argument, NULL, 'h'},
+                                        {"version", no_argument, NULL, 'V'},
+                                        {NULL, 0, NULL, 0}};
+
+/* What each command takes: its operands, at least and at most, and options. */
+static const struct command {
+    const char *name;
+    int (*run)(char **operands);
+    int least, most; /* -1: any number */
+    const char *options;
+} commands[] = {
+    {"enqueue", syncq_enqueue, 1, -1,
+     "type priority at max-retries timeout unique rejects max-line"},
+    {"dequeue", syncq_dequeue, 1, 1, "type count"},
+    {"complete", syncq_complete, 0, 1, "token result rejects max-line"},
+    {"fail", syncq_fail, 0, 1, "token error dead release rejects max-line"},
+    {"extend", syncq_extend, 0, 1, "token by rejects max-line"},
+    {"work", syncq_work, 2, -1, "type jobs once drain grace"},
+};
+
+struct options opt = {.priority = -1,
+                      .max_retries = -1,
+                      .timeout_s = -1,
+                      .at_ms = -1,
+                      .by_ms = -1,
+                      .older_ms = -1,
+                      .after = -1,
+                      .grace_ms = 25000,
+                      .count = 1,
+                      .slots = 1,
+                      .limit = -1};
+struct store store;
+struct queue queue;
+
+static void roll_back(void)
+{
+    store_close(&store);
+}
+
+void open_queue(enum store_mode mode)
+{
+    struct err e = ERR_NONE;
+
+    cli_store(&store, mode, false);
+    if (store.version < STORE_VERSION) {
+        store_close(&store);
+        cli_store(&store, STORE_WRITE, false);
+    }
+    cli_on_exit(roll_back);
+    cli_check(queue_open(&queue, &store, &e), &e);
+}
+
+struct span queue_operand(const char *operand)
+{
+    if (!queue_name_ok(span_of(operand)))
+        cli_usage_error("%s: not a queue's name: wants 1 to %d of A-Z a-z 0-9 . _ -, the first "
+                        "not a dot",
+                        operand, QUEUE_NAME_MAX);
+    return span_of(operand);
+}
+
+int64_t id_operand(const char *operand)
+{
+    return cli_number("ID", operand, 1, INT64_MAX);
+}
+
+/* A text that goes into a row. */
+static const char *text_option(const char *option, const char *arg)
+{
+    if (!*arg || strlen(arg) > QUEUE_TEXT_MAX)
+        cli_usage_error("%s: wants 1 to %d bytes", option, QUEUE_TEXT_MAX);
+    return arg;
+}
+
+static void add_type(const char *arg)
+{
+    if (opt.type_count == TYPES_MAX)
+        cli_usage_error("--type: at most %d of them", TYPES_MAX);
+    opt.types[opt.type_count++] = span_of(text_option("--type", arg));
+}
+
+static void take_option(int c)
+{
+    switch (c) {
+    case OPT_TYPE:
+        add_type(optarg);
+        break;
+    case OPT_PRIORITY:
+        opt.priority = cli_number("--priority", optarg, 0, 1000);
+        break;
+    case OPT_AT:
+        opt.at_ms = cli_time_ms("--at", optarg);
+        break;
+    case OPT_MAX_RETRIES:
+        opt.max_retries = cli_number("--max-retries", optarg, 0, 1000);
+        break;
+    case OPT_TIMEOUT:
+        opt.timeout_s = cli_number("--timeout", optarg, 1, 7 * 86400);
+        break;
+    case OPT_UNIQUE:
+        opt.unique = text_option("--unique", optarg);
+        break;
+    case 'n':
+        opt.count = cli_number("--count", optarg, 1, 10000);
+        break;
+    case OPT_TOKEN:
+        opt.token = optarg;
+        break;
+    case OPT_RESULT:
+        opt.result = optarg;
+        break;
+    case OPT_ERROR:
+        opt.error = optarg;
+        break;
+    case OPT_DEAD:
+        opt.dead = true;
+        break;
+    case OPT_RELEASE:
+        opt.release = true;
+        break;
+    case OPT_BY:
+        opt.by_ms = cli_span_ms("--by", optarg);
+        break;
+    case 'j':
+        opt.slots = cli_number("--jobs", optarg, 1, 256);
+        break;
+    case OPT_ONCE:
+        opt.once = true;
+        break;
+    case OPT_DRAIN:
+        opt.drain = true;
+        break;
+    case OPT_GRACE:
+        opt.grace_ms = cli_span_ms("--grace", optarg);
+        break;
+    case OPT_REJECTS:
+        opt.rejects = optarg;
+        break;
+    default:
+        cli_option(c, optarg);
+    }
+}
+
+static bool is_word_of(const char *word, const char *list)
+{
+    size_t n = strlen(word);
+
+    for (const char *at = list; (at = strstr(at, word)); at += n)
+        if ((at == list || at[-1] == ' ') && (!at[n] || at[n] == ' '))
+            return true;
+    return false;
+}
+
+/* Options stand anywhere before a "--". They are taken before the command is
+ * known, so which of them were given is noted. */
+static bool given[sizeof options / sizeof *options];
+
+static void parse_options(int argc, char **argv)
+{
+    int c, index = -1;
+
+    while ((c = getopt_long(argc, argv, "d:n:j:qhV", options, &index)) != -1) {
+        for (size_t i = 0; options[i].name; i++)
+            if (options[i].val == c)
+                given[i] = true;
+        take_option(c);
+    }
+}
+
+static const struct command *find_command(const char *name)
+{
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
+        if (!strcmp(commands[i].name, name))
+            return &commands[i];
+    cli_usage_error("%s: no such command", name);
+}
+
+static void check_command(const struct command *c, int operands)
+{
+    for (size_t i = 0; options[i].name; i++)
+        if (given[i] && !is_word_of(options[i].name, c->options) &&
+            !is_word_of(options[i].name, "db quiet progress"))
+            cli_usage_error("%s: --%s means nothing here", c->name, options[i].name);
+    if (operands < c->least)
+        cli_usage_error("%s: an operand is missing", c->name);
+    if (c->most >= 0 && operands > c->most)
+        cli_usage_error("%s: too many operands", c->name);
+}
+
+int main(int argc, char **argv)
+{
+    const struct command *c;
+    int status;
+
+    cli_start(argv[0], usage);
+    parse_options(argc, argv);
+    if (optind == argc)
+        cli_usage_error("a command is missing");
+    c = find_command(argv[optind]);
+    check_command(c, argc - optind - 1);
+    status = c->run(argv + optind + 1);
+    queue_close(&queue);
+    store_close(&store);
+    return cli_finish(status);
+}

@@ -1,0 +1,45 @@
+/* syncq: what its parts share. Each command of it is a function that is given
+ * its operands and returns an exit status; it may die by cli_die. */
+#ifndef SYNCQ_H
+#define SYNCQ_H
+
+#include "cli/cli.h"
+#include "cli/queues.h"
+#include "core/store.h"
+#include "store/queue.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum { TYPES_MAX = 32 };
+
+/* -1 or NULL where an option is not given. */
+struct options {
+    struct span types[TYPES_MAX];
+    size_t type_count;
+    const char *unique, *token, *result, *error, *reason, *status, *lane, *rejects;
+    int64_t priority, max_retries, timeout_s, at_ms, by_ms, older_ms, grace_ms, after;
+    int64_t count, slots, limit;
+    bool json, all, once, drain, dead, release;
+};
+
+extern struct options opt;
+extern struct store store;
+extern struct queue queue;
+
+/* Opens the store and the queue on it. A reader of a store of an older version
+ * has it brought up to date. */
+void open_queue(enum store_mode mode);
+
+/* The operand as a queue's name, or a usage error. */
+struct span queue_operand(const char *operand);
+int64_t id_operand(const char *operand);
+
+int syncq_enqueue(char **operands);
+int syncq_dequeue(char **operands);
+int syncq_complete(char **operands);
+int syncq_fail(char **operands);
+int syncq_extend(char **operands);
+int syncq_work(char **operands);
+
+#endif
