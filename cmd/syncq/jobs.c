@@ -301,6 +301,7 @@ int syncq_dequeue(char **operands)
 /* --- complete, fail, extend --------------------------------------------- */
 
 static int (*finish)(const struct item *item, struct err *e);
+static struct span said; /* by --result or --error, where a line says nothing itself */
 
 static int finish_complete(const struct item *item, struct err *e)
 {
@@ -379,7 +380,7 @@ static int take_item(void *ctx, const struct line *l, struct err *e)
     const char *why;
 
     (void)ctx;
-    *item = (struct item){.line = *l};
+    *item = (struct item){.line = *l, .text = said};
     why = read_item(l->text, item, &offset);
     if (why)
         return lines_refuse(&in, l, offset, why, e);
@@ -450,11 +451,7 @@ static void one_item(const char *operand, struct err *e)
 
     if (!opt.token)
         cli_usage_error("--token is missing");
-    *item = (struct item){.id = id_operand(operand), .token = span_of(opt.token)};
-    if (finish == finish_complete && opt.result)
-        item->text = result_json(opt.result);
-    if (finish == finish_fail && opt.error)
-        item->text = span_of(opt.error);
+    *item = (struct item){.id = id_operand(operand), .token = span_of(opt.token), .text = said};
     count = 1;
     cli_check(finish_items(NULL, e), e);
 }
@@ -468,6 +465,10 @@ static int finish_jobs(char **operands, const char *what)
     if (opt.rejects)
         rejects_open(&in.rejects, opt.rejects);
     open_queue(STORE_WRITE);
+    if (opt.result)
+        said = result_json(opt.result);
+    if (opt.error)
+        said = span_of(opt.error);
     in.take = take_item;
     in.store = finish_items;
     in.what = "jobs";
