@@ -302,7 +302,7 @@ static int turn(struct child *c, struct err *e)
         gone(c, 1000);
         return 0;
     }
-    if (stop_poll(p, 3) < 0)
+    if (stop_poll(p, 3, -1) < 0)
         return errno == EINTR ? 0 : err_sys(e, EX_IOERR, "unable to wait for %s", c->argv[0]);
     if (p[1].revents && take_lines(c, e))
         return -1;

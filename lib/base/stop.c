@@ -27,8 +27,9 @@ int stop_signal(void)
     return caught;
 }
 
-int stop_poll(struct pollfd *p, nfds_t n)
+int stop_poll(struct pollfd *p, nfds_t n, int64_t ms)
 {
+    const struct timespec limit = {ms / 1000, ms % 1000 * 1000000};
     sigset_t ours, before;
     int rc, number;
 
@@ -40,7 +41,7 @@ int stop_poll(struct pollfd *p, nfds_t n)
         errno = EINTR;
         rc = -1;
     } else {
-        rc = ppoll(p, n, NULL, &before);
+        rc = ppoll(p, n, ms < 0 ? NULL : &limit, &before);
     }
     number = errno;
     sigprocmask(SIG_SETMASK, &before, NULL);

@@ -35,7 +35,7 @@ void watch_close(struct watch *w)
     close(w->fd);
 }
 
-static void drain(struct watch *w)
+void watch_clear(struct watch *w)
 {
     char events[4096];
 
@@ -49,7 +49,7 @@ int watch_wait(struct watch *w, int out_fd, struct err *e)
 {
     struct pollfd p[2] = {{.fd = w->fd, .events = POLLIN}, {.fd = out_fd, .events = 0}};
 
-    if (stop_poll(p, 2) < 0) {
+    if (stop_poll(p, 2, -1) < 0) {
         if (errno == EINTR)
             return stop_signal() ? 0 : 1;
         return err_sys(e, EX_IOERR, "unable to wait for the store");
@@ -58,6 +58,6 @@ int watch_wait(struct watch *w, int out_fd, struct err *e)
         errno = EPIPE;
         return err_sys(e, EX_IOERR, "unable to write to standard output");
     }
-    drain(w);
+    watch_clear(w);
     return 1;
 }

@@ -22,4 +22,8 @@ void watch_close(struct watch *w);
  * the reader of out_fd has left (EX_IOERR, errno EPIPE). */
 int watch_wait(struct watch *w, int out_fd, struct err *e);
 
+/* For a loop of one's own, which polls w->fd for POLLIN: call this when it is,
+ * then look again. */
+void watch_clear(struct watch *w);
+
 #endif

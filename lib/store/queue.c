@@ -296,22 +296,6 @@ int queue_pending(struct queue *q, struct span queue, int64_t most, int64_t *n, 
 
 /* --- the end of an attempt ---------------------------------------------- */
 
-/* What a failed attempt said, fit to be kept: valid UTF-8, not too long. */
-static int clean_text(struct span why, struct buf *out)
-{
-    const char *p = why.p, *end = why.p + why.n;
-
-    buf_clear(out);
-    while (p < end && out->len < QUEUE_ERROR_MAX) {
-        size_t n = utf8_length(p, end);
-
-        if (n ? buf_add(out, p, n) : buf_adds(out, "\xef\xbf\xbd"))
-            return -1;
-        p += n ? n : 1;
-    }
-    return 0;
-}
-
 /* Is the lease with this token alive? Its job's timeout in seconds, 0 if not. */
 static int64_t held(struct queue *q, int64_t id, struct span token, struct err *e)
 {
@@ -404,7 +388,8 @@ static int end_attempt(struct queue *q, int64_t id, enum queue_failure how, stru
     crashes = stmt_int(s, 2);
     this_time = stmt_int(s, 3) != 0;
     stmt_reset(s);
-    if (clean_text(why, &q->scratch))
+    buf_clear(&q->scratch);
+    if (utf8_mend(why, QUEUE_ERROR_MAX, &q->scratch))
         return err_memory(e);
     why = buf_span(&q->scratch);
     /* A box that went down did so whatever the job was. */
@@ -461,12 +446,17 @@ int queue_extend(struct queue *q, int64_t id, struct span token, int64_t ms, str
 
 /* --- what comes back ---------------------------------------------------- */
 
-static void bind_due(struct stmt *s, struct span queue)
+static void bind_clocks(struct stmt *s, struct span queue)
 {
     stmt_bind_span(s, 1, queue);
     stmt_bind_span(s, 2, this_boot());
     stmt_bind_int(s, 3, clock_boot_ms());
     stmt_bind_int(s, 4, clock_now_ms());
+}
+
+static void bind_due(struct stmt *s, struct span queue)
+{
+    bind_clocks(s, queue);
     stmt_bind_int(s, 5, WAKE_MAX);
 }
 
@@ -526,6 +516,22 @@ int queue_reap(struct queue *q, struct span queue, const struct lockfile *work, 
         reaped += rc > 0 ? rc : 0;
     }
     return rc < 0 ? -1 : reaped;
+}
+
+int queue_orphaned(struct queue *q, struct span queue, const struct lockfile *work, int64_t own,
+                   struct err *e)
+{
+    struct stmt *s = &q->sql->holders;
+    int others = 0, rc = 0;
+
+    if (stmt_ready(s, &q->st->db, e))
+        return -1;
+    stmt_bind_span(s, 1, queue);
+    while (others < 2 && (rc = stmt_step(s, e)) == 1)
+        if (stmt_int(s, 0) != own)
+            others = lockfile_taken(work, stmt_int(s, 0)) ? 1 : 2;
+    stmt_reset(s);
+    return rc < 0 ? -1 : others;
 }
 
 /* --- claim -------------------------------------------------------------- */
@@ -698,7 +704,7 @@ static int due_in(struct queue *q, struct span queue, int64_t *ms, struct err *e
     *ms = -1;
     if (stmt_ready(s, &q->st->db, e))
         return -1;
-    bind_due(s, queue);
+    bind_clocks(s, queue);
     if (stmt_step(s, e) < 0)
         return -1;
     for (int i = 0; i < 4; i++)

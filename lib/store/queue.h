@@ -91,6 +91,11 @@ int queue_wake(struct queue *q, struct span queue, struct err *e);
 /* The same for jobs whose worker has let go of its byte of FILE-work: how many. */
 int queue_reap(struct queue *q, struct span queue, const struct lockfile *work, struct err *e);
 
+/* Outside a transaction: 2 when there is such a job, 1 when there are jobs of living
+ * workers other than own, 0 when there are none. */
+int queue_orphaned(struct queue *q, struct span queue, const struct lockfile *work, int64_t own,
+                   struct err *e);
+
 /* Each 1, or 0 when the token is not that of a living lease: nothing changed. */
 int queue_complete(struct queue *q, int64_t id, struct span token, struct span result,
                    struct err *e);

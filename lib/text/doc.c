@@ -50,7 +50,7 @@ static int more(struct body *b)
         b->cap = cap;
     }
     do {
-        if (stop_poll(&(struct pollfd){.fd = b->fd, .events = POLLIN}, 1) < 0 && stop_signal())
+        if (stop_poll(&(struct pollfd){.fd = b->fd, .events = POLLIN}, 1, -1) < 0 && stop_signal())
             return err_set(b->e, EX_TEMPFAIL, "%s: stopped while it was read", b->name);
         n = read(b->fd, b->data + b->end, b->cap - b->end);
     } while (n < 0 && errno == EINTR);

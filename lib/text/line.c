@@ -63,7 +63,7 @@ static bool readable(int fd, bool wait)
 {
     struct pollfd p = {.fd = fd, .events = POLLIN};
 
-    return (wait ? stop_poll(&p, 1) : poll(&p, 1, 0)) > 0;
+    return (wait ? stop_poll(&p, 1, -1) : poll(&p, 1, 0)) > 0;
 }
 
 /* How much to read: behind a long line no more than need be, for what is held of the

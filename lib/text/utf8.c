@@ -22,3 +22,18 @@ size_t utf8_length(const char *p, const char *end)
     }
     return 0;
 }
+
+int utf8_mend(struct span s, size_t most, struct buf *out)
+{
+    const char *p = s.p, *end = s.p + s.n;
+    size_t limit = out->len + most;
+
+    while (p < end && out->len < limit) {
+        size_t n = *p ? utf8_length(p, end) : 0;
+
+        if (n ? buf_add(out, p, n) : buf_adds(out, "\xef\xbf\xbd"))
+            return -1;
+        p += n ? n : 1;
+    }
+    return 0;
+}
