@@ -93,6 +93,8 @@ check-faults: tests
 	tests/faults.sh
 check-stress: tests
 	tests/stress.sh
+check-workers: tests
+	tests/workers.sh
 check-damage: tests
 	tests/damage.sh
 check-model: tests
@@ -123,5 +125,5 @@ clean:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 .SECONDARY:
 .PHONY: all tests check lint check-asan check-valgrind check-crash check-faults check-stress \
-	check-damage check-model fuzz latency bench growth install uninstall clean FORCE
+	check-workers check-damage check-model fuzz latency bench growth install uninstall clean FORCE
 .DELETE_ON_ERROR:

@@ -116,7 +116,7 @@ static int refuse_full(const struct item *item, struct err *e)
 /* Puts jobs from *i on, in one transaction; leaves *i behind the last. */
 static int put_some(size_t *i, bool *full, struct err *e)
 {
-    int64_t begun = clock_boot_ms(), room = 0;
+    int64_t begun, room = 0;
     uint64_t before[2] = {done, duplicates};
 
     if (queue_begin(&queue, e))

@@ -34,17 +34,17 @@ enum {
 enum slot_state { FREE, CLAIMED, RUNNING, ENDED };
 
 struct slot {
-    enum slot_state state;
     int64_t id, timeout_ms;
     int64_t lease_until; /* boot ms */
-    char token[QUEUE_TOKEN];
+    const char *lost;    /* why there is no end to judge by, or NULL */
+    struct buf result, tail;
     char *env[8];
+    enum slot_state state;
     int in; /* a file in memory, of the payload */
     int out[2], err[2];
-    struct buf result, tail;
-    bool cut; /* the result is longer than is kept */
     struct task_end end;
-    const char *lost; /* why there is no end to judge by, or NULL */
+    bool cut; /* the result is longer than is kept */
+    char token[QUEUE_TOKEN];
 };
 
 static struct slot slots[SLOTS_MAX];

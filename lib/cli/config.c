@@ -237,8 +237,8 @@ int config_span_ms(struct config *c, struct span name, const struct json_value *
                    struct err *e)
 {
     static const char what[] = "seconds, or a span of time such as \"90s\", \"5m\" or \"24h\"";
+    char *text = NULL;
     int64_t n;
-    char *text;
 
     if (v->kind == JSON_NUMBER && !json_int(v, &n) && n >= 0 && n <= INT64_MAX / 86400000) {
         *out = n * 1000;
@@ -246,7 +246,7 @@ int config_span_ms(struct config *c, struct span name, const struct json_value *
     }
     if (v->kind != JSON_STRING)
         return wants(c, name, v, what, e);
-    if (config_string(c, name, v, &text, e))
+    if (config_string(c, name, v, &text, e) || !text)
         return -1;
     return cli_span_parse(text, out) ? wants(c, name, v, what, e) : 0;
 }
