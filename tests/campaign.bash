@@ -462,6 +462,9 @@ sender_run() {
 }
 sender_judge() { standby_judge; }
 
+# shellcheck source=tests/campaign-queue.bash
+source "$top/tests/campaign-queue.bash"
+
 # --- material ------------------------------------------------------------------------
 
 # All events in two waves, a cursor behind each, as under --follow.
@@ -516,6 +519,7 @@ material() { # SIZE
     sed -n '2,3p' "bad-$1" >"rejects-$1"
     evstore-export -d "full-$1" --full --seal >"sealed-$1"
     stream "$1" >"stream-$1"
+    material_of_queue "$1" || return
     rm all flagged reduced
     [ -z "$(compgen -G '*-wal')" ]
 }

@@ -323,9 +323,10 @@ onlooker() {
 # ----------------------------------------------------------------------------------------
 
 random=(append create load local single in_place aside document sealed parts keep_flags
-    project rebuild reduce ack send recv standby)
+    project rebuild reduce ack send recv standby
+    enqueue put_first dequeue complete give_up)
 several=(crowd pair)
-each=("${random[@]}" sender)
+each=("${random[@]}" sender work)
 onlookers=(onlooker)
 if [ $# -gt 1 ]; then
     random=() several=() each=() onlookers=()
@@ -333,7 +334,7 @@ if [ $# -gt 1 ]; then
         case $name in
         crowd | pair) several+=("$name") ;;
         onlooker) onlookers=(onlooker) ;;
-        sender) each+=("$name") ;;
+        sender | work) each+=("$name") ;;
         *) random+=("$name") each+=("$name") ;;
         esac
     done

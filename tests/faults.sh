@@ -64,6 +64,9 @@ take_printed() { # SCENARIO
     slurp printed out 2>/dev/null || printed=
     case $1 in
     export_document) printed=${printed/\"export_id\":\"$uuid\",/} ;;
+    enqueue | put_first | dequeue)
+        printed=$(sed -E 's/"(token|idempotency_key)":"[0-9a-f-]*"/\1/g' out 2>/dev/null)
+        ;;
     ids) [ "$(grep -cxE '[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f-]{21}' out)" != 3000 ] ||
         ! sort -uc out || printed='3000, ascending' ;;
     # A type whose reducer cannot be looked for at first comes after the others.
@@ -216,7 +219,8 @@ at_each_call() { # SCENARIO
 
 all=0
 writes=(append create load leftover local single rejected in_place aside document sealed parts keep_flags
-    standby sender project rebuild reduce listing ack send recv)
+    standby sender project rebuild reduce listing ack send recv
+    enqueue put_first dequeue complete give_up work)
 if [ $# -gt 1 ]; then set -- "${@:2}"; else set -- "${writes[@]}" "${!reads[@]}"; fi
 
 echo "# seed $seed (tests/faults.sh $seed)"

@@ -112,22 +112,27 @@ static void close_slots(void)
 
 /* --- claiming ----------------------------------------------------------- */
 
-static int write_payload(struct slot *s, struct span payload)
+/* 0, or -1 when not all of it could be written. */
+static int write_all(int fd, const char *p, size_t n)
 {
-    const char *p = payload.p;
-    size_t n = payload.n;
-
-    if (ftruncate(s->in, 0) || lseek(s->in, 0, SEEK_SET) < 0)
-        return -1;
     while (n) {
-        ssize_t done = TEMP_FAILURE_RETRY(write(s->in, p, n));
+        ssize_t done = TEMP_FAILURE_RETRY(write(fd, p, n));
 
         if (done < 0)
             return -1;
         p += done;
         n -= (size_t)done;
     }
-    return write(s->in, "\n", 1) == 1 && !lseek(s->in, 0, SEEK_SET) ? 0 : -1;
+    return 0;
+}
+
+static int write_payload(struct slot *s, struct span payload)
+{
+    if (ftruncate(s->in, 0) || lseek(s->in, 0, SEEK_SET) < 0)
+        return -1;
+    if (write_all(s->in, payload.p, payload.n) || write_all(s->in, "\n", 1))
+        return -1;
+    return lseek(s->in, 0, SEEK_SET) ? -1 : 0;
 }
 
 static int set(char **entry, const char *name, struct span v)
@@ -151,18 +156,6 @@ static int make_environment(struct slot *s, const struct job *j)
                    set(&s->env[6], "LIFEBOAT_DB", span_of(cli.db))
                ? -1
                : 0;
-}
-
-static void write_all(int fd, const char *p, size_t n)
-{
-    while (n) {
-        ssize_t done = write(fd, p, n);
-
-        if (done < 0 && errno != EINTR)
-            return; /* nobody reads our stderr: silence */
-        p += done > 0 ? done : 0;
-        n -= done > 0 ? (size_t)done : 0;
-    }
 }
 
 static int take_job(void *ctx, const struct job *j, struct err *e)
@@ -441,7 +434,7 @@ static void read_streams(struct slot *s)
     }
     while ((n = read(s->err[0], block, sizeof block)) > 0) {
         keep_tail(&s->tail, block, (size_t)n);
-        write_all(STDERR_FILENO, block, (size_t)n);
+        write_all(STDERR_FILENO, block, (size_t)n); /* nobody reads it: silence */
     }
 }
 

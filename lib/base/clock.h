@@ -20,6 +20,10 @@ int64_t clock_boot_ms(void);
 /* The kernel's id of this boot, 36 bytes and a NUL; "" where unknown. */
 const char *clock_boot_id(void);
 
+/* The same for who must not take one boot for another: "unknown" where the kernel
+ * has none, NULL (errno set) where it has one that cannot be read now. */
+const char *clock_boot_name(void);
+
 /* Unix ms of the sources this program was built from: a wall clock that
  * stands before it is plainly wrong. */
 int64_t clock_build_ms(void);

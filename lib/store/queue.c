@@ -142,19 +142,14 @@ bool queue_name_ok(struct span s)
     return true;
 }
 
-/* The kernel's id of this boot; where there is none, one for all boots. */
-static struct span this_boot(void)
-{
-    const char *id = clock_boot_id();
-
-    return span_of(*id ? id : "unknown");
-}
-
 /* --- opening, transactions ---------------------------------------------- */
 
 int queue_open(struct queue *q, struct store *st, struct err *e)
 {
-    *q = (struct queue){.st = st, .sql = malloc(sizeof *q->sql)};
+    *q = (struct queue){.st = st, .boot = clock_boot_name()};
+    if (!q->boot)
+        return err_sys(e, EX_OSERR, "unable to read the id of this boot");
+    q->sql = malloc(sizeof *q->sql);
     if (!q->sql)
         return err_memory(e);
     *q->sql = texts;
@@ -307,7 +302,7 @@ static int64_t held(struct queue *q, int64_t id, struct span token, struct err *
         return -1;
     stmt_bind_int(s, 1, id);
     stmt_bind_span(s, 2, token);
-    stmt_bind_span(s, 3, this_boot());
+    stmt_bind_span(s, 3, span_of(q->boot));
     stmt_bind_int(s, 4, clock_boot_ms());
     rc = stmt_step(s, e);
     if (rc == 1) {
@@ -341,7 +336,7 @@ static int try_again(struct queue *q, int64_t id, bool crash, int64_t failures, 
         return -1;
     delay = backoff_ms(failures, random);
     stmt_bind_int(s, 1, id);
-    stmt_bind_span(s, 2, this_boot());
+    stmt_bind_span(s, 2, span_of(q->boot));
     stmt_bind_int(s, 3, clock_boot_ms() + delay);
     stmt_bind_int(s, 4, now + delay);
     stmt_bind_int(s, 5, !crash);
@@ -380,7 +375,7 @@ static int end_attempt(struct queue *q, int64_t id, enum queue_failure how, stru
     if (stmt_ready(s, &q->st->db, e))
         return -1;
     stmt_bind_int(s, 1, id);
-    stmt_bind_span(s, 2, this_boot());
+    stmt_bind_span(s, 2, span_of(q->boot));
     if (stmt_step(s, e) < 0)
         return -1;
     retries = stmt_int(s, 0);
@@ -446,17 +441,17 @@ int queue_extend(struct queue *q, int64_t id, struct span token, int64_t ms, str
 
 /* --- what comes back ---------------------------------------------------- */
 
-static void bind_clocks(struct stmt *s, struct span queue)
+static void bind_clocks(const struct queue *q, struct stmt *s, struct span queue)
 {
     stmt_bind_span(s, 1, queue);
-    stmt_bind_span(s, 2, this_boot());
+    stmt_bind_span(s, 2, span_of(q->boot));
     stmt_bind_int(s, 3, clock_boot_ms());
     stmt_bind_int(s, 4, clock_now_ms());
 }
 
-static void bind_due(struct stmt *s, struct span queue)
+static void bind_due(const struct queue *q, struct stmt *s, struct span queue)
 {
-    bind_clocks(s, queue);
+    bind_clocks(q, s, queue);
     stmt_bind_int(s, 5, WAKE_MAX);
 }
 
@@ -479,10 +474,10 @@ int queue_wake(struct queue *q, struct span queue, struct err *e)
 
     if (stmt_ready(promote, &q->st->db, e))
         return -1;
-    bind_due(promote, queue);
+    bind_due(q, promote, queue);
     if (stmt_run(promote, e) || stmt_ready(expired, &q->st->db, e))
         return -1;
-    bind_due(expired, queue);
+    bind_due(q, expired, queue);
     return crash_all(q, expired, SPAN("its lease ended before it was done"), e) < 0 ? -1 : 0;
 }
 
@@ -633,7 +628,7 @@ static int lease(struct queue *q, const struct claim *c, const struct job *j, st
     if (stmt_ready(s, &q->st->db, e))
         return -1;
     stmt_bind_int(s, 1, j->id);
-    stmt_bind_span(s, 2, this_boot());
+    stmt_bind_span(s, 2, span_of(q->boot));
     stmt_bind_int(s, 3, clock_boot_ms() + j->timeout_s * 1000 + c->lease_more_ms);
     stmt_bind_span(s, 4, span_of(j->token));
     if (c->holder)
@@ -704,7 +699,7 @@ static int due_in(struct queue *q, struct span queue, int64_t *ms, struct err *e
     *ms = -1;
     if (stmt_ready(s, &q->st->db, e))
         return -1;
-    bind_clocks(s, queue);
+    bind_clocks(q, s, queue);
     if (stmt_step(s, e) < 0)
         return -1;
     for (int i = 0; i < 4; i++)

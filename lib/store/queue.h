@@ -59,7 +59,8 @@ enum queue_failure {
 
 struct queue {
     struct store *st;
-    int64_t change; /* the last change of any row */
+    const char *boot; /* the id of this boot */
+    int64_t change;   /* the last change of any row */
     struct queue_sql *sql;
     struct buf scratch;
 };
