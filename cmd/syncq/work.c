@@ -71,7 +71,7 @@ static int open_slot(size_t i)
     s->in = memfd_create("payload", MFD_CLOEXEC);
     if (s->in < 0 || pipe2(s->out, O_CLOEXEC) || pipe2(s->err, O_CLOEXEC) ||
         fcntl(s->out[0], F_SETFL, O_NONBLOCK) || fcntl(s->err[0], F_SETFL, O_NONBLOCK))
-        return err_sys(&fault, EX_OSERR, "unable to make the streams of a handler");
+        return err_sys(&fault, EX_TEMPFAIL, "unable to make the streams of a handler");
     return supervisor_open(&supervisors[i], work_lock.fd, &fault);
 }
 
@@ -520,7 +520,7 @@ static int wait_for_something(int64_t ms, struct err *e)
     p[n] = (struct pollfd){.fd = watch.fd, .events = wanted_more() && free_slots() ? POLLIN : 0};
     if ((stop_signal() ? poll(p, (nfds_t)n + 1, ms > INT_MAX ? -1 : (int)ms)
                        : stop_poll(p, n + 1, ms)) < 0)
-        return errno == EINTR ? 0 : err_sys(e, EX_OSERR, "unable to wait for handlers");
+        return errno == EINTR ? 0 : err_sys(e, EX_TEMPFAIL, "unable to wait for handlers");
     for (size_t k = 0; k < n; k++) {
         if (!p[k].revents || slots[of[k]].state != RUNNING)
             continue;

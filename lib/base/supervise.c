@@ -472,7 +472,7 @@ int supervisor_open(struct supervisor *s, int keep, struct err *e)
             close(ends[0]);
         if (ends[1] >= 0)
             close(ends[1]);
-        return err_sys(e, EX_OSERR, "unable to start a supervisor");
+        return err_sys(e, EX_TEMPFAIL, "unable to start a supervisor");
     }
     pid = fork();
     if (!pid)
@@ -480,7 +480,7 @@ int supervisor_open(struct supervisor *s, int keep, struct err *e)
     close(ends[1]);
     if (pid < 0) {
         close(ends[0]);
-        return err_sys(e, EX_OSERR, "unable to start a supervisor");
+        return err_sys(e, EX_TEMPFAIL, "unable to start a supervisor");
     }
     s->pid = pid;
     s->fd = ends[0];
@@ -533,7 +533,7 @@ int supervisor_run(struct supervisor *s, const struct task *t, struct err *e)
     rc = send_request(s->fd, &r, t->streams) || send_whole(s->fd, words.data, words.len) ? -1 : 0;
     buf_free(&words);
     if (rc)
-        return err_sys(e, EX_OSERR, "unable to give a supervisor %s to run", t->argv[0]);
+        return err_sys(e, EX_TEMPFAIL, "unable to give a supervisor %s to run", t->argv[0]);
     s->busy = true;
     return 0;
 }
@@ -550,7 +550,7 @@ int supervisor_result(struct supervisor *s, struct task_end *end, struct err *e)
 {
     if (receive_whole(s->fd, end, sizeof *end)) {
         supervisor_close(s);
-        return err_set(e, EX_OSERR, "the supervisor of a command was killed");
+        return err_set(e, EX_TEMPFAIL, "the supervisor of a command was killed");
     }
     s->busy = false;
     return 0;

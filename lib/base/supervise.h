@@ -63,7 +63,7 @@ int supervisor_run(struct supervisor *s, const struct task *t, struct err *e);
 /* Asks it to end the command now. */
 void supervisor_stop(struct supervisor *s);
 
-/* Waits for the end of the command. EX_OSERR: the supervisor itself was killed;
+/* Waits for the end of the command. EX_TEMPFAIL: the supervisor itself was killed;
  * it is closed, and supervise_orphans is called for. */
 int supervisor_result(struct supervisor *s, struct task_end *end, struct err *e);
 

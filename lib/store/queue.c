@@ -148,7 +148,7 @@ int queue_open(struct queue *q, struct store *st, struct err *e)
 {
     *q = (struct queue){.st = st, .boot = clock_boot_name()};
     if (!q->boot)
-        return err_sys(e, EX_OSERR, "unable to read the id of this boot");
+        return err_sys(e, EX_TEMPFAIL, "unable to read the id of this boot");
     q->sql = malloc(sizeof *q->sql);
     if (!q->sql)
         return err_memory(e);

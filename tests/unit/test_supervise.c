@@ -176,7 +176,7 @@ static void supervisor_killed(void)
     close(out[1]);
     pid = pid_from(out[0]);
     kill(s.pid, SIGKILL);
-    ok(supervisor_result(&s, &end, &e) == -1 && e.status == EX_OSERR && s.fd < 0,
+    ok(supervisor_result(&s, &end, &e) == -1 && e.status == EX_TEMPFAIL && s.fd < 0,
        "one that was killed says so by its end");
     supervise_orphans(&other, 1);
     ok(pid > 1 && !alive(pid), "what it watched over is ended by the owner");
