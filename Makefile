@@ -105,6 +105,7 @@ latency: tests
 	tests/latency.sh
 bench: tests
 	tests/bench.sh
+	tests/bench-queue.sh
 growth: tests
 	tests/growth.sh
 

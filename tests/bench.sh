@@ -13,56 +13,9 @@ source "$(dirname "$0")/measure.bash"
 runs=${BENCH_RUNS:-5} events=${BENCH_EVENTS:-100000}
 peer_runs=${BENCH_PEER_RUNS:-$((events > 500000 ? 1 : runs))}
 
-declare -A name prepare command times wall cpu mb
-section() { title=$1 check=${2:-:} keys=(); } # CHECK: that a row did what it should
-
-# row KEY NAME PREPARE COMMAND [RUNS]: the first one of a section is its base.
-row() {
-    keys+=("$1")
-    name[$1]=$2 prepare[$1]=$3 command[$1]=$4 times[$1]=${5:-$runs}
-}
-peer() { # PROGRAM, then as row
-    if command -v "$1" >/dev/null; then row "${@:2}" "$peer_runs"; fi
-}
-
-ratio() { # A B: "-" where one is missing
-    awk -v a="${1:-0}" -v b="${2:-0}" 'BEGIN {
-        if (a > 0 && b > 0) printf "%.2f", a / b; else printf "-"
-    }'
-}
-
 append_more() { evstore-append -q -d full.db "more.$(printf %03d "$i")"; } # of this round
 
 filled() { [ "$(sqlite3 run.db 'SELECT count(*) FROM events')" -ge "$events" ]; }
-
-# Runs the rows of the section, round by round, and adds them to the table.
-measure() {
-    local i k base=${keys[0]}
-    for ((i = 0; i < runs; i++)); do
-        for k in "${keys[@]}"; do
-            ((i < times[$k])) || continue
-            once "$k.runs" "${prepare[$k]}" "${command[$k]}"
-            $check || { echo "bench: ${name[$k]}: not what was to be done" >&2 && exit 70; }
-        done
-    done
-    printf '| **%s** | | | | | |\n' "$title" >>table
-    for k in "${keys[@]}"; do
-        wall[$k]=$(median "$k.runs" 1) cpu[$k]=$(median "$k.runs" 2) mb[$k]=$(median "$k.runs" 3)
-        printf '| %s | %.3f | %.3f | %.1f | %s | %s |\n' "${name[$k]}" "${wall[$k]}" "${cpu[$k]}" \
-            "${mb[$k]}" "$(ratio "${wall[$k]}" "${wall[$base]}")" \
-            "$(ratio "${cpu[$k]}" "${cpu[$base]}")" | tee -a table >&2
-    done
-}
-
-promise() { printf '| %s | %s | %s |\n' "$@" >>promises; } # WHAT GOAL FIGURE
-beside() { # wall|cpu KEY BASE
-    local -n of=$1
-    ratio "${of[$2]-}" "${of[$3]-}"
-}
-peak() { # KEY...
-    local k
-    for k; do echo "${mb[$k]}"; done | sort -n | tail -n 1
-}
 
 # --- the material --------------------------------------------------------------------
 # full.db has it all, projected, as it is after a restore.
@@ -245,10 +198,4 @@ promise 'walkaway, onto a blank box, projected and verified: beside the floor' '
 
 printf '%s, medians of %d; python3, sqlite3 .import, jq and sqlite-utils: of %d\n\n' \
     "$(machine)" "$runs" "$peer_runs"
-echo '| | wall s | cpu s | peak MB | wall ratio | cpu ratio |'
-echo '|---|--:|--:|--:|--:|--:|'
-cat table
-printf '\n| waits, ms | p50 | p99 | max | |\n|---|--:|--:|--:|---|\n'
-cat waits
-printf '\n| promised | | here |\n|---|--:|--:|\n'
-cat promises
+tables
