@@ -200,6 +200,30 @@ alive_in_t() {
     is crash_count 1
 }
 
+@test "a supervisor that was killed while it had nothing to do costs no job anything" {
+    put 1
+    background w syncq work q -- sh -c 'echo "$PPID" >>t/super'
+    wait_until 10 has_status completed
+    kill -9 "$(cat t/super)"
+    put 1
+    wait_until 10 has_status completed 2
+    is crash_count 0 2
+    [ "$(sort -u t/super | wc -l)" -eq 2 ]
+}
+
+@test "when it has to give up, what several handlers do ends within one grace" {
+    put 3
+    background w syncq work q -j 3 --grace 0 -- bash -c 'trap "" TERM; echo $$ >t/$SYNCQ_ID
+        while :; do read -t 60 <> <(:); done'
+    worker=$pid
+    wait_until 10 alive_in_t 3
+    began=$SECONDS
+    kill -TERM "$worker"
+    wait "$worker" || :
+    alive_in_t 0
+    [ $((SECONDS - began)) -lt 10 ]
+}
+
 @test "a worker that was stopped past its lease records nothing when it goes on" {
     put 1
     mkfifo go

@@ -16,6 +16,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -58,7 +59,7 @@ static struct err fault;
 
 static uint64_t completed, failed, released, claimed_in_all;
 static bool look = true;   /* something may be ready */
-static bool mistake;       /* of the operator: the worker stops with 78 */
+static int ends_with;      /* the worker cannot go on: its exit status */
 static int64_t grace_ends; /* boot ms, once a signal asked to stop */
 
 /* --- slots -------------------------------------------------------------- */
@@ -102,6 +103,9 @@ static void free_environment(struct slot *s)
 
 static void close_slots(void)
 {
+    /* All of them end what they have at the same time. */
+    for (size_t i = 0; i < slot_count; i++)
+        supervisor_leave(&supervisors[i]);
     for (size_t i = 0; i < slot_count; i++) {
         supervisor_close(&supervisors[i]);
         free_environment(&slots[i]);
@@ -178,24 +182,34 @@ static int take_job(void *ctx, const struct job *j, struct err *e)
     return 0;
 }
 
+/* A supervisor that was killed while it had nothing to do is no job's fault. */
+static int run_supervised(size_t i, const struct task *t, struct err *e)
+{
+    for (int tries = 0; tries < 2; tries++) {
+        if (supervisors[i].fd < 0 && supervisor_open(&supervisors[i], work_lock.fd, e))
+            return -1;
+        if (!supervisor_run(&supervisors[i], t, e))
+            return 0;
+        supervisor_close(&supervisors[i]);
+    }
+    return -1;
+}
+
 static void start(size_t i)
 {
     struct slot *s = &slots[i];
-    struct task t = {command, s->env, {s->in, s->out[1], s->err[1]}, s->timeout_ms};
+    const struct task t = {command, s->env, {s->in, s->out[1], s->err[1]}, s->timeout_ms};
     struct err e = ERR_NONE;
 
     buf_clear(&s->result);
     buf_clear(&s->tail);
+    s->end = (struct task_end){0};
     s->cut = false;
     s->lost = NULL;
     s->state = RUNNING;
-    if (supervisors[i].fd < 0 && supervisor_open(&supervisors[i], work_lock.fd, &e))
-        s->lost = "no supervisor could be started for it";
-    else if (supervisor_run(&supervisors[i], &t, &e))
-        s->lost = "its supervisor was killed";
-    if (s->lost) {
+    if (run_supervised(i, &t, &e)) {
         cli_warn("job %lld: %s", (long long)s->id, e.msg);
-        supervisor_close(&supervisors[i]);
+        s->lost = "it could not be started";
         s->state = ENDED;
     }
 }
@@ -265,8 +279,8 @@ static struct span why_of(const struct slot *s, struct buf *text)
 /* design: a handler's exit */
 static enum queue_failure kind_of(const struct slot *s)
 {
-    if (s->lost)
-        return QUEUE_CRASH;
+    if (s->lost) /* with its supervisor, or it was never begun */
+        return s->end.signal ? QUEUE_CRASH : QUEUE_RELEASE;
     if (s->end.stopped)
         return QUEUE_RELEASE;
     if (s->end.timed_out)
@@ -314,13 +328,13 @@ static bool went_well(const struct slot *s)
 struct verdict {
     int64_t id; /* 0: of none */
     enum queue_failure how;
-    bool fresh, well, stopped, cut;
+    bool fresh, begun, well, stopped, cut;
     struct buf why;
 };
 
 static bool wanted_more(void)
 {
-    return !stop_signal() && !mistake && !(opt.once && claimed_in_all);
+    return !stop_signal() && !ends_with && !(opt.once && claimed_in_all);
 }
 
 static int record(struct slot *s, struct verdict *v, struct err *e)
@@ -331,6 +345,7 @@ static int record(struct slot *s, struct verdict *v, struct err *e)
     v->id = s->id;
     v->well = went_well(s);
     v->how = kind_of(s);
+    v->begun = !s->lost;
     v->stopped = s->end.stopped;
     v->cut = s->cut;
     rc = v->well ? record_completed(s, e)
@@ -357,7 +372,7 @@ static void tell(const struct verdict *v)
         cli_warn("job %lld: it printed more than %d bytes: the rest was dropped", (long long)v->id,
                  RESULT_MAX);
     if (v->how == QUEUE_RELEASE && !v->well && !v->stopped)
-        mistake = true;
+        ends_with = v->begun ? EX_CONFIG : EX_TEMPFAIL;
 }
 
 static int claim_some(struct err *e)
@@ -445,6 +460,7 @@ static void take_end(size_t i)
 
     if (supervisor_result(&supervisors[i], &s->end, &e)) {
         s->lost = "its supervisor was killed";
+        s->end.signal = SIGKILL;
         supervise_orphans(supervisors, slot_count);
     }
     read_streams(s);
@@ -637,5 +653,5 @@ int syncq_work(char **operands)
             (unsigned long long)released);
     lockfile_close(&work_lock);
     lockfile_close(&look_lock);
-    return mistake ? EX_CONFIG : opt.once && !claimed_in_all ? 1 : 0;
+    return ends_with ? ends_with : opt.once && !claimed_in_all ? 1 : 0;
 }

@@ -556,6 +556,12 @@ int supervisor_result(struct supervisor *s, struct task_end *end, struct err *e)
     return 0;
 }
 
+void supervisor_leave(struct supervisor *s)
+{
+    if (s->fd >= 0)
+        shutdown(s->fd, SHUT_RDWR);
+}
+
 void supervisor_close(struct supervisor *s)
 {
     if (s->fd < 0)

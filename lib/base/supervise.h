@@ -67,6 +67,9 @@ void supervisor_stop(struct supervisor *s);
  * it is closed, and supervise_orphans is called for. */
 int supervisor_result(struct supervisor *s, struct task_end *end, struct err *e);
 
+/* Lets it end everything by itself; supervisor_close then only waits. */
+void supervisor_leave(struct supervisor *s);
+
 /* Ends the command if there is one, then the supervisor, and waits for both. */
 void supervisor_close(struct supervisor *s);
 
