@@ -48,7 +48,7 @@ alive_in_t() {
     grep -qx "IDEMPOTENCY_KEY=$(sql 'SELECT idempotency_key FROM job_queue')" t/env
     grep -Eqx 'SYNCQ_TOKEN=[0-9a-f]{32}' t/env
     # its three streams, and the one ls reads the folder by
-    [ "$(wc -l <t/fds)" -eq 4 ]
+    [ "$checker" = valgrind ] || [ "$(wc -l <t/fds)" -eq 4 ]
 }
 
 @test "what it prints is the result: JSON as it is, all else as a string, at most 64 KiB" {
