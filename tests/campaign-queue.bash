@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# shellcheck disable=SC2034,SC2154 # complete, size and others are campaign.bash's
+# shellcheck disable=SC2034,SC2154,SC2016 # complete, size and others are campaign.bash's
 # campaign-queue: the scenarios of syncq for crash.sh and faults.sh, in the form of
 # campaign.bash, which sources this. The payloads of a queue are the numbers from 1.
 
@@ -131,6 +131,6 @@ material_of_queue() { # SIZE: jobs, and jobs that are held
     cp "base-$1" "jobs-$1" && seq "$1" | syncq enqueue -q -d "jobs-$1" q || return
     cp "jobs-$1" "held-$1"
     syncq dequeue -q -d "held-$1" -n "$1" q >"tokens-$1" || return
-    printf '#!/bin/sh\nread -r n\necho "$n" >>signed\n' >sign
+    printf '#!/bin/sh\nread -r n; echo $n >>signed\n' >sign
     chmod +x sign
 }

@@ -24,25 +24,9 @@ BATS_TEST_DIRNAME=$top/tests
 # shellcheck source=tests/helper.bash
 source "$top/tests/helper.bash"
 
-tests=0 bad=0
-: >found
-verdict() { # NAME: of what was done since the last one; findings in "found"
-    tests=$((tests + 1))
-    if [ -s found ]; then
-        bad=$((bad + 1))
-        echo "not ok $tests - $1"
-        sed 's/^/# /' found | head -n 20
-    else
-        echo "ok $tests - $1"
-    fi
-    : >found
-}
-find_fault() { echo "$at: $*" >>found; }
-
-conclude() {
-    echo "1..$tests"
-    [ "$bad" -eq 0 ] && [ "$tests" -gt 0 ]
-}
+# shellcheck source=tests/verdict.bash
+source "$top/tests/verdict.bash"
+find_fault() { finding "$at: $*"; }
 
 # slurp NAME FILE: the file into the variable, without a process.
 slurp() { IFS= read -rd '' "$1" <"$2" || :; }

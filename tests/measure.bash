@@ -1,4 +1,5 @@
 # shellcheck shell=bash
+# shellcheck disable=SC2154 # runs and peer_runs are the caller's
 # measure: what bench.sh, bench-queue.sh and growth.sh share. Sourced; leaves the caller in a folder
 # of its own on a disk, BENCH_DIR or /var/tmp, that goes with it. What is measured is
 # a command line that prints "wall cpu mb", as tests/tools/measured and floor do.

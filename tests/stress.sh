@@ -34,19 +34,10 @@ BATS_TEST_DIRNAME=$top/tests
 # shellcheck source=tests/helper.bash
 source "$top/tests/helper.bash"
 
-parts=5 tests=0 bad=0
-verdict() { # NAME: of what was done since the last one; findings in "found"
-    tests=$((tests + 1))
-    if [ -s found ]; then
-        bad=$((bad + 1))
-        echo "not ok $tests - $1"
-        sed 's/^/# /' found | head -n 20
-    else
-        echo "ok $tests - $1"
-    fi
-    : >found
-}
-finding() { echo "$*" >>found; }
+# shellcheck source=tests/verdict.bash
+source "$top/tests/verdict.bash"
+
+parts=5
 ids() { grep -o '^{"event_id":"[^"]*"' | cut -d '"' -f 4; }
 
 # --- the company ---------------------------------------------------------------------
@@ -197,7 +188,6 @@ shimmed() {
     verdict 'checkpoints come every 10 pages'
 }
 
-: >found
 echo "# on $(stat -f -c %T .), $(nproc) cores, load $(cut -d ' ' -f 1 /proc/loadavg)"
 share() { awk -v s="$seconds" -v n="$1" 'BEGIN { print s * n }'; }
 shimmed
@@ -205,5 +195,4 @@ alone "$(share .2)" one
 alone "$(share .1)" many
 in_company "$(share .4)" one
 in_company "$(share .3)" many
-echo "1..$tests"
-[ "$bad" -eq 0 ]
+conclude

@@ -29,20 +29,8 @@ BATS_TEST_DIRNAME=$top/tests
 # shellcheck source=tests/helper.bash
 source "$top/tests/helper.bash"
 
-tests=0 bad=0
-verdict() { # NAME: of what was done since the last one; findings in "found"
-    tests=$((tests + 1))
-    if [ -s found ]; then
-        bad=$((bad + 1))
-        echo "not ok $tests - $1"
-        sed 's/^/# /' found | head -n 20
-    else
-        echo "ok $tests - $1"
-    fi
-    : >found
-}
-finding() { echo "$*" >>found; }
-: >found
+# shellcheck source=tests/verdict.bash
+source "$top/tests/verdict.bash"
 sql() { sqlite3 -cmd '.timeout 60000' "$LIFEBOAT_DB" "$@"; }
 
 # The numbers are the payloads. Who has a job holds a lock that dies with him, and signs when he is done. Some go
@@ -154,5 +142,4 @@ mayhem() {
 
 peace
 mayhem
-echo "1..$tests"
-[ "$bad" -eq 0 ] && [ "$tests" -gt 0 ]
+conclude

@@ -1,6 +1,7 @@
 #include "base/child.h"
 
 #include "base/clock.h"
+#include "base/spawn.h"
 #include "base/stop.h"
 
 #include <ctype.h>
@@ -8,7 +9,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -84,27 +84,9 @@ static char **environment(char *const *own)
 
 static int start_with(struct child *c, const int streams[3])
 {
-    posix_spawn_file_actions_t actions;
-    posix_spawnattr_t attr;
-    sigset_t none, all;
     char **env = environment(c->env);
-    int rc = 0;
+    int rc = env ? spawn_with(&c->pid, c->argv, env, streams) : ENOMEM;
 
-    if (!env)
-        return ENOMEM;
-    sigemptyset(&none);
-    sigfillset(&all);
-    posix_spawn_file_actions_init(&actions);
-    posix_spawnattr_init(&attr);
-    posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
-    posix_spawnattr_setsigdefault(&attr, &all);
-    posix_spawnattr_setsigmask(&attr, &none);
-    for (int i = 0; i < 3 && !rc; i++)
-        rc = posix_spawn_file_actions_adddup2(&actions, streams[i], i);
-    if (!rc)
-        rc = posix_spawnp(&c->pid, c->argv[0], &actions, &attr, c->argv, env);
-    posix_spawnattr_destroy(&attr);
-    posix_spawn_file_actions_destroy(&actions);
     free(env);
     return rc;
 }

@@ -2,13 +2,13 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/spawn.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -315,29 +315,6 @@ static void watch_over(struct watch_over *w)
     end_all(w, w->pid ? SUPERVISE_GRACE_MS : SUPERVISE_LEFT_MS);
 }
 
-static int spawn(struct watch_over *w, char *const *argv, char *const *env, const int streams[3])
-{
-    posix_spawn_file_actions_t actions;
-    posix_spawnattr_t attr;
-    sigset_t none, all;
-    int rc = 0;
-
-    sigemptyset(&none);
-    sigfillset(&all);
-    posix_spawn_file_actions_init(&actions);
-    posix_spawnattr_init(&attr);
-    posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
-    posix_spawnattr_setsigdefault(&attr, &all);
-    posix_spawnattr_setsigmask(&attr, &none);
-    for (int i = 0; i < 3 && !rc; i++)
-        rc = posix_spawn_file_actions_adddup2(&actions, streams[i], i);
-    if (!rc)
-        rc = posix_spawnp(&w->pid, argv[0], &actions, &attr, argv, env);
-    posix_spawnattr_destroy(&attr);
-    posix_spawn_file_actions_destroy(&actions);
-    return rc;
-}
-
 /* Splits the words that came behind a request; NULL: they do not add up. */
 static char **split_words(char *text, size_t bytes, uint32_t count)
 {
@@ -365,7 +342,7 @@ static void run_command(struct watch_over *w, const struct request *r, char *wor
 
     if (argv) {
         memcpy(argv, all, r->argc * sizeof *argv);
-        rc = spawn(w, argv, all + r->argc, streams);
+        rc = spawn_with(&w->pid, argv, all + r->argc, streams);
     }
     free(argv);
     free(all);
