@@ -515,7 +515,7 @@ static int64_t time_to_wait(struct err *e)
         if (orphans == 1)
             wait = sooner(wait, LOOK_FOR_ORPHANS_MS);
     }
-    return look ? 0 : wait < -1 ? 0 : wait;
+    return look || any_in(ENDED) || wait < -1 ? 0 : wait;
 }
 
 /* Waits until a handler has printed or ended, the store has changed, a signal

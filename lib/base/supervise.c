@@ -19,7 +19,7 @@
 
 extern char **environ;
 
-enum { PASSES = 16, AGAIN_MS = 50, LOOK_MS = 5 };
+enum { PASSES = 16, AGAIN_MS = 50, LOOK_MS = 5, PROCESSES_MAX = 32768, SPARED_MAX = 256 };
 
 /* What the owner sends: this, three descriptors, then the words of argv and of
  * env, each with its NUL. Without any word: end the command there is. */
@@ -112,10 +112,12 @@ struct process {
     bool ours;
 };
 
-struct family {
-    struct process *all;
-    size_t n, cap;
-};
+/* All processes there are, as far as there is room. It is needed most when there is no
+ * memory to be had. */
+static struct {
+    struct process all[PROCESSES_MAX];
+    size_t n;
+} seen;
 
 /* Of /proc/PID/stat the fourth word; the second may hold anything. */
 static pid_t parent_of(pid_t pid)
@@ -125,7 +127,7 @@ static pid_t parent_of(pid_t pid)
     int fd;
 
     snprintf(name, sizeof name, "/proc/%d/stat", (int)pid);
-    fd = open(name, O_RDONLY | O_CLOEXEC);
+    fd = (int)TEMP_FAILURE_RETRY(open(name, O_RDONLY | O_CLOEXEC));
     if (fd < 0)
         return 0;
     n = TEMP_FAILURE_RETRY(read(fd, text, sizeof text - 1));
@@ -135,29 +137,26 @@ static pid_t parent_of(pid_t pid)
     return end && strlen(end) > 4 ? (pid_t)strtol(end + 4, NULL, 10) : 0;
 }
 
-static void list_processes(struct family *f)
+/* A folder's entries as the kernel gives them; opendir would ask for memory. */
+static void list_processes(void)
 {
-    DIR *d = opendir("/proc");
-    struct dirent *entry;
+    static _Alignas(struct dirent64) char block[32768];
+    int fd = (int)TEMP_FAILURE_RETRY(open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    ssize_t got;
 
-    f->n = 0;
-    while (d && (entry = readdir(d))) {
-        pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10);
+    seen.n = 0;
+    while (fd >= 0 && (got = getdents64(fd, block, sizeof block)) > 0) {
+        for (ssize_t at = 0; at < got;) {
+            const struct dirent64 *entry = (const void *)(block + at);
+            pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10);
 
-        if (pid <= 0)
-            continue;
-        if (f->n == f->cap) {
-            struct process *more = realloc(f->all, (f->cap + 256) * sizeof *more);
-
-            if (!more) /* these first; the next look finds the others */
-                break;
-            f->all = more;
-            f->cap += 256;
+            at += entry->d_reclen;
+            if (pid > 0 && seen.n < PROCESSES_MAX)
+                seen.all[seen.n++] = (struct process){pid, parent_of(pid), false};
         }
-        f->all[f->n++] = (struct process){pid, parent_of(pid), false};
     }
-    if (d)
-        closedir(d);
+    if (fd >= 0)
+        close(fd);
 }
 
 static bool is_spared(pid_t pid, const pid_t *spared, size_t n)
@@ -168,36 +167,42 @@ static bool is_spared(pid_t pid, const pid_t *spared, size_t n)
     return false;
 }
 
+static bool is_ours(pid_t pid)
+{
+    for (size_t i = 0; i < seen.n; i++)
+        if (seen.all[i].pid == pid)
+            return seen.all[i].ours;
+    return false;
+}
+
 /* Marks the descendants of this process, but for those spared and theirs. */
-static void find_family(struct family *f, const pid_t *spared, size_t n)
+static void find_family(const pid_t *spared, size_t n)
 {
     pid_t self = getpid();
     bool more = true;
 
-    list_processes(f);
+    list_processes();
     while (more) {
         more = false;
-        for (size_t i = 0; i < f->n; i++) {
-            struct process *p = &f->all[i];
-            bool child = p->parent == self;
+        for (size_t i = 0; i < seen.n; i++) {
+            struct process *p = &seen.all[i];
 
-            for (size_t k = 0; !p->ours && !child && k < f->n; k++)
-                child = f->all[k].ours && f->all[k].pid == p->parent;
-            if (p->ours || !child || is_spared(p->pid, spared, n))
+            if (p->ours || is_spared(p->pid, spared, n))
                 continue;
-            p->ours = more = true;
+            if (p->parent == self || is_ours(p->parent))
+                p->ours = more = true;
         }
     }
 }
 
 /* How many it was sent to. */
-static int signal_family(struct family *f, int number, const pid_t *spared, size_t n)
+static int signal_family(int number, const pid_t *spared, size_t n)
 {
     int sent = 0;
 
-    find_family(f, spared, n);
-    for (size_t i = 0; i < f->n; i++)
-        if (f->all[i].ours && !kill(f->all[i].pid, number))
+    find_family(spared, n);
+    for (size_t i = 0; i < seen.n; i++)
+        if (seen.all[i].ours && !kill(seen.all[i].pid, number))
             sent++;
     return sent;
 }
@@ -206,26 +211,12 @@ static int signal_family(struct family *f, int number, const pid_t *spared, size
  * many there were. */
 static int kill_family(const pid_t *spared, size_t n)
 {
-    struct family f = {0};
-    int killed;
-
     for (int pass = 0, before = -1, now; pass < PASSES; pass++, before = now) {
-        now = signal_family(&f, SIGSTOP, spared, n);
+        now = signal_family(SIGSTOP, spared, n);
         if (now == before)
             break;
     }
-    killed = signal_family(&f, SIGKILL, spared, n);
-    free(f.all);
-    return killed;
-}
-
-static int ask_family(void)
-{
-    struct family f = {0};
-    int sent = signal_family(&f, SIGTERM, NULL, 0);
-
-    free(f.all);
-    return sent;
+    return signal_family(SIGKILL, spared, n);
 }
 
 /* --- the supervisor ----------------------------------------------------- */
@@ -281,13 +272,13 @@ static void wait_a_while(struct watch_over *w, int64_t ms)
 static void end_all(struct watch_over *w, int64_t grace_ms)
 {
     int64_t until = clock_boot_ms() + grace_ms;
+    int asked;
 
     if (reap(w))
         return;
+    asked = signal_family(SIGTERM, NULL, 0);
     if (!w->pid)
-        w->end.left_behind += ask_family();
-    else
-        ask_family();
+        w->end.left_behind += asked;
     while (!reap(w)) {
         int64_t left = until - clock_boot_ms();
 
@@ -552,14 +543,13 @@ void supervisor_close(struct supervisor *s)
 
 void supervise_orphans(const struct supervisor *living, size_t n)
 {
-    pid_t *spared = calloc(n + 1, sizeof *spared);
+    pid_t spared[SPARED_MAX];
     size_t count = 0;
 
-    for (size_t i = 0; spared && i < n; i++)
+    for (size_t i = 0; i < n && i < SPARED_MAX; i++)
         if (living[i].fd >= 0)
             spared[count++] = living[i].pid;
-    while ((spared || !n) && kill_family(spared, count))
+    while (kill_family(spared, count))
         for (poll(NULL, 0, LOOK_MS); waitpid(-1, NULL, WNOHANG) > 0;)
             ;
-    free(spared);
 }

@@ -74,7 +74,7 @@ void supervisor_leave(struct supervisor *s);
 void supervisor_close(struct supervisor *s);
 
 /* Ends what supervisors that were killed left to this process: all of its
- * descendants but the n supervisors given, and theirs. */
+ * descendants but the n (at most 256) supervisors given, and theirs. */
 void supervise_orphans(const struct supervisor *living, size_t n);
 
 #endif
