@@ -19,6 +19,8 @@ static const char usage[] =
     "  fail [ID]                it failed: again later, or given up\n"
     "  extend [ID]              it takes longer\n"
     "  work QUEUE -- CMD...     run CMD for each job, its payload on standard input\n"
+    "  send DEST [FILE...]      send payloads to a destination, now or when it can be\n"
+    "  flush [DEST...]          send what waits\n"
     "\n"
     "      --type TYPE          of the jobs; may be given several times to take any\n"
     "      --priority N         higher first\n"
@@ -37,6 +39,11 @@ static const char usage[] =
     "      --once               end after one job\n"
     "      --drain              end when nothing is ready or running\n"
     "      --grace SPAN         after TERM, time for what is running (25s)\n"
+    "      --lane KEY           items of one lane go out in their order\n"
+    "      --lane-from MEMBER   the lane is in this member of the payload\n"
+    "      --key-from MEMBER    what was sent with this member's value is not sent twice\n"
+    "      --later              do not try at once\n"
+    "      --now                try also what is to be left alone for a while\n"
     "      --rejects FILE       append lines that are refused to FILE, untouched\n"
     "      --max-line BYTES     longest line accepted (16777216)\n"
     "  -d, --db FILE            the store (default $LIFEBOAT_DB)\n"
@@ -61,7 +68,12 @@ enum {
     OPT_ONCE,
     OPT_DRAIN,
     OPT_GRACE,
-    OPT_REJECTS
+    OPT_REJECTS,
+    OPT_LANE,
+    OPT_LANE_FROM,
+    OPT_KEY_FROM,
+    OPT_LATER,
+    OPT_NOW
 };
 
 static const struct option options[] = {{"type", required_argument, NULL, OPT_TYPE},
@@ -81,6 +93,11 @@ static const struct option options[] = {{"type", required_argument, NULL, OPT_TY
                                         {"once", no_argument, NULL, OPT_ONCE},
                                         {"drain", no_argument, NULL, OPT_DRAIN},
                                         {"grace", required_argument, NULL, OPT_GRACE},
+                                        {"lane", required_argument, NULL, OPT_LANE},
+                                        {"lane-from", required_argument, NULL, OPT_LANE_FROM},
+                                        {"key-from", required_argument, NULL, OPT_KEY_FROM},
+                                        {"later", no_argument, NULL, OPT_LATER},
+                                        {"now", no_argument, NULL, OPT_NOW},
                                         {"rejects", required_argument, NULL, OPT_REJECTS},
                                         {"db", required_argument, NULL, 'd'},
                                         {"max-line", required_argument, NULL, OPT_MAX_LINE},
@@ -104,6 +121,8 @@ static const struct command {
     {"fail", syncq_fail, 0, 1, "token error dead release rejects max-line"},
     {"extend", syncq_extend, 0, 1, "token by rejects max-line"},
     {"work", syncq_work, 2, -1, "type jobs once drain grace"},
+    {"send", syncq_send, 1, -1, "lane lane-from key-from later rejects max-line"},
+    {"flush", syncq_flush, 0, -1, "now"},
 };
 
 struct options opt = {.priority = -1,
@@ -167,6 +186,29 @@ static void add_type(const char *arg)
     opt.types[opt.type_count++] = span_of(text_option("--type", arg));
 }
 
+static void take_outbox_option(int c)
+{
+    switch (c) {
+    case OPT_LANE:
+        opt.lane = text_option("--lane", optarg);
+        break;
+    case OPT_LANE_FROM:
+        opt.lane_from = text_option("--lane-from", optarg);
+        break;
+    case OPT_KEY_FROM:
+        opt.key_from = text_option("--key-from", optarg);
+        break;
+    case OPT_LATER:
+        opt.later = true;
+        break;
+    case OPT_NOW:
+        opt.now = true;
+        break;
+    default:
+        cli_option(c, optarg);
+    }
+}
+
 static void take_option(int c)
 {
     switch (c) {
@@ -225,7 +267,7 @@ static void take_option(int c)
         opt.rejects = optarg;
         break;
     default:
-        cli_option(c, optarg);
+        take_outbox_option(c);
     }
 }
 

@@ -161,6 +161,13 @@ CREATE INDEX idx_job_ended ON job_queue(queue_name, status, completed_at)
     WHERE completed_at IS NOT NULL;
 CREATE INDEX idx_job_owed ON job_queue(queue_name, id) WHERE owed = 1;
 CREATE INDEX idx_job_change ON job_queue(change);
+-- Of rows with a key or a lane only: what was ever sent under the key; the items
+-- of lanes in their order; the lanes that wait.
+CREATE INDEX idx_job_known ON job_queue(queue_name, unique_key) WHERE unique_key IS NOT NULL;
+CREATE INDEX idx_job_lane ON job_queue(queue_name, id, lane)
+    WHERE lane IS NOT NULL AND status = 'pending' AND wake_ms IS NULL;
+CREATE INDEX idx_job_lane_wake ON job_queue(queue_name, lane)
+    WHERE lane IS NOT NULL AND status = 'pending' AND wake_ms IS NOT NULL;
 
 -- Given up, with all it takes to try them again.
 CREATE TABLE job_queue_dead_letter (

@@ -18,9 +18,10 @@ struct options {
     struct span types[TYPES_MAX];
     size_t type_count;
     const char *unique, *token, *result, *error, *reason, *status, *lane, *rejects;
+    const char *lane_from, *key_from;
     int64_t priority, max_retries, timeout_s, at_ms, by_ms, older_ms, grace_ms, after;
     int64_t count, slots, limit;
-    bool json, all, once, drain, dead, release;
+    bool json, all, once, drain, dead, release, later, now;
 };
 
 extern struct options opt;
@@ -41,5 +42,7 @@ int syncq_complete(char **operands);
 int syncq_fail(char **operands);
 int syncq_extend(char **operands);
 int syncq_work(char **operands);
+int syncq_send(char **operands);
+int syncq_flush(char **operands);
 
 #endif
