@@ -1,7 +1,7 @@
 /* syncq: durable outbox and job queue. The commands are in cmd/syncq. */
 #include "syncq/syncq.h"
 
-#include "text/rfc3339.h"
+#include "text/utf8.h"
 
 #include <getopt.h>
 #include <stdlib.h>
@@ -21,6 +21,17 @@ static const char usage[] =
     "  work QUEUE -- CMD...     run CMD for each job, its payload on standard input\n"
     "  send DEST [FILE...]      send payloads to a destination, now or when it can be\n"
     "  flush [DEST...]          send what waits\n"
+    "  stats [QUEUE...]         how many, how old, how fast: JSON\n"
+    "  list [QUEUE]             jobs that are not completed\n"
+    "  show ID                  all of one, by its id or its idempotency key\n"
+    "  watch [QUEUE]            changes as they are committed\n"
+    "  pause QUEUE              give nothing out\n"
+    "  resume QUEUE             go on\n"
+    "  dead list [QUEUE]        those given up\n"
+    "  dead requeue ID...       try them again (--all QUEUE: all of a queue)\n"
+    "  dead purge ID...         forget them (--older SPAN [QUEUE]: by age)\n"
+    "  prune [QUEUE]            forget what ended long ago\n"
+    "  load [FILE...]           take back what list --json --all printed\n"
     "\n"
     "      --type TYPE          of the jobs; may be given several times to take any\n"
     "      --priority N         higher first\n"
@@ -44,6 +55,14 @@ static const char usage[] =
     "      --key-from MEMBER    what was sent with this member's value is not sent twice\n"
     "      --later              do not try at once\n"
     "      --now                try also what is to be left alone for a while\n"
+    "      --status STATUS      only pending, running, completed or failed\n"
+    "      --limit N            at most so many\n"
+    "      --all                completed ones too; all of the queue\n"
+    "      --json               JSON lines, on a terminal too\n"
+    "      --since SPAN         of what ended since then (24h)\n"
+    "      --after N            changes after this one\n"
+    "      --reason TEXT        why it is paused\n"
+    "      --older SPAN         what ended, or was given up, longer ago\n"
     "      --rejects FILE       append lines that are refused to FILE, untouched\n"
     "      --max-line BYTES     longest line accepted (16777216)\n"
     "  -d, --db FILE            the store (default $LIFEBOAT_DB)\n"
@@ -68,6 +87,14 @@ enum {
     OPT_ONCE,
     OPT_DRAIN,
     OPT_GRACE,
+    OPT_STATUS,
+    OPT_LIMIT,
+    OPT_ALL,
+    OPT_JSON,
+    OPT_SINCE,
+    OPT_AFTER,
+    OPT_REASON,
+    OPT_OLDER,
     OPT_REJECTS,
     OPT_LANE,
     OPT_LANE_FROM,
@@ -98,6 +125,14 @@ static const struct option options[] = {{"type", required_argument, NULL, OPT_TY
                                         {"key-from", required_argument, NULL, OPT_KEY_FROM},
                                         {"later", no_argument, NULL, OPT_LATER},
                                         {"now", no_argument, NULL, OPT_NOW},
+                                        {"status", required_argument, NULL, OPT_STATUS},
+                                        {"limit", required_argument, NULL, OPT_LIMIT},
+                                        {"all", no_argument, NULL, OPT_ALL},
+                                        {"json", no_argument, NULL, OPT_JSON},
+                                        {"since", required_argument, NULL, OPT_SINCE},
+                                        {"after", required_argument, NULL, OPT_AFTER},
+                                        {"reason", required_argument, NULL, OPT_REASON},
+                                        {"older", required_argument, NULL, OPT_OLDER},
                                         {"rejects", required_argument, NULL, OPT_REJECTS},
                                         {"db", required_argument, NULL, 'd'},
                                         {"max-line", required_argument, NULL, OPT_MAX_LINE},
@@ -123,6 +158,17 @@ static const struct command {
     {"work", syncq_work, 2, -1, "type jobs once drain grace"},
     {"send", syncq_send, 1, -1, "lane lane-from key-from later rejects max-line"},
     {"flush", syncq_flush, 0, -1, "now"},
+    {"stats", syncq_stats, 0, -1, "since"},
+    {"list", syncq_list, 0, 1, "status type limit all json"},
+    {"show", syncq_show, 1, 1, "json"},
+    {"watch", syncq_watch, 0, 1, "after"},
+    {"pause", syncq_pause, 1, 1, "reason"},
+    {"resume", syncq_resume, 1, 1, ""},
+    {"dead list", syncq_dead_list, 0, 1, "type limit json"},
+    {"dead requeue", syncq_dead_requeue, 1, -1, "all"},
+    {"dead purge", syncq_dead_purge, 0, -1, "older"},
+    {"prune", syncq_prune, 0, 1, "older"},
+    {"load", syncq_load, 0, -1, "rejects max-line"},
 };
 
 struct options opt = {.priority = -1,
@@ -131,6 +177,7 @@ struct options opt = {.priority = -1,
                       .at_ms = -1,
                       .by_ms = -1,
                       .older_ms = -1,
+                      .since_ms = 86400000,
                       .after = -1,
                       .grace_ms = 25000,
                       .count = 1,
@@ -144,16 +191,21 @@ static void roll_back(void)
     store_close(&store);
 }
 
-void open_queue(enum store_mode mode)
+void open_store(enum store_mode mode)
 {
-    struct err e = ERR_NONE;
-
     cli_store(&store, mode, false);
     if (store.version < STORE_VERSION) {
         store_close(&store);
         cli_store(&store, STORE_WRITE, false);
     }
     cli_on_exit(roll_back);
+}
+
+void open_queue(enum store_mode mode)
+{
+    struct err e = ERR_NONE;
+
+    open_store(mode);
     cli_check(queue_open(&queue, &store, &e), &e);
 }
 
@@ -171,11 +223,23 @@ int64_t id_operand(const char *operand)
     return cli_number("ID", operand, 1, INT64_MAX);
 }
 
-/* A text that goes into a row. */
+bool is_utf8(const char *text)
+{
+    for (const char *end = text + strlen(text); text < end;) {
+        size_t n = utf8_length(text, end);
+
+        if (!n)
+            return false;
+        text += n;
+    }
+    return true;
+}
+
+/* A text that goes into a row, and comes out as JSON. */
 static const char *text_option(const char *option, const char *arg)
 {
-    if (!*arg || strlen(arg) > QUEUE_TEXT_MAX)
-        cli_usage_error("%s: wants 1 to %d bytes", option, QUEUE_TEXT_MAX);
+    if (!*arg || strlen(arg) > QUEUE_TEXT_MAX || !is_utf8(arg))
+        cli_usage_error("%s: wants 1 to %d bytes of UTF-8", option, QUEUE_TEXT_MAX);
     return arg;
 }
 
@@ -206,6 +270,49 @@ static void take_outbox_option(int c)
         break;
     default:
         cli_option(c, optarg);
+    }
+}
+
+static const char *status_option(const char *arg)
+{
+    static const char *const all[] = {"pending", "running", "completed", "failed"};
+
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        if (!strcmp(arg, all[i]))
+            return arg;
+    cli_usage_error("--status: %s: wants pending, running, completed or failed", arg);
+}
+
+/* Options of those who look at the queue, or after it. */
+static void take_view_option(int c)
+{
+    switch (c) {
+    case OPT_STATUS:
+        opt.status = status_option(optarg);
+        break;
+    case OPT_LIMIT:
+        opt.limit = cli_number("--limit", optarg, 0, INT64_MAX);
+        break;
+    case OPT_ALL:
+        opt.all = true;
+        break;
+    case OPT_JSON:
+        opt.json = true;
+        break;
+    case OPT_SINCE:
+        opt.since_ms = cli_span_ms("--since", optarg);
+        break;
+    case OPT_AFTER:
+        opt.after = cli_number("--after", optarg, 0, INT64_MAX);
+        break;
+    case OPT_REASON:
+        opt.reason = text_option("--reason", optarg);
+        break;
+    case OPT_OLDER:
+        opt.older_ms = cli_span_ms("--older", optarg);
+        break;
+    default:
+        take_outbox_option(c);
     }
 }
 
@@ -267,7 +374,7 @@ static void take_option(int c)
         opt.rejects = optarg;
         break;
     default:
-        take_outbox_option(c);
+        take_view_option(c);
     }
 }
 
@@ -297,12 +404,28 @@ static void parse_options(int argc, char **argv)
     }
 }
 
-static const struct command *find_command(const char *name)
+/* How many of the operands are this command's name, which may be of two words. */
+static int words_of(const char *name, char **operands)
 {
-    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
-        if (!strcmp(commands[i].name, name))
+    size_t n = strcspn(name, " ");
+
+    if (strncmp(operands[0], name, n) || operands[0][n])
+        return 0;
+    if (!name[n])
+        return 1;
+    return operands[1] && !strcmp(operands[1], name + n + 1) ? 2 : 0;
+}
+
+static const struct command *find_command(char **operands, int *words)
+{
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
+        *words = words_of(commands[i].name, operands);
+        if (*words)
             return &commands[i];
-    cli_usage_error("%s: no such command", name);
+    }
+    if (!strcmp(operands[0], "dead"))
+        cli_usage_error("dead: wants list, requeue or purge behind it");
+    cli_usage_error("%s: no such command", operands[0]);
 }
 
 static void check_command(const struct command *c, int operands)
@@ -320,15 +443,15 @@ static void check_command(const struct command *c, int operands)
 int main(int argc, char **argv)
 {
     const struct command *c;
-    int status;
+    int words, status;
 
     cli_start(argv[0], usage);
     parse_options(argc, argv);
     if (optind == argc)
         cli_usage_error("a command is missing");
-    c = find_command(argv[optind]);
-    check_command(c, argc - optind - 1);
-    status = c->run(argv + optind + 1);
+    c = find_command(argv + optind, &words);
+    check_command(c, argc - optind - words);
+    status = c->run(argv + optind + words);
     queue_close(&queue);
     store_close(&store);
     return cli_finish(status);

@@ -160,10 +160,9 @@ CREATE UNIQUE INDEX idx_job_unique ON job_queue(queue_name, unique_key)
 CREATE INDEX idx_job_ended ON job_queue(queue_name, status, completed_at)
     WHERE completed_at IS NOT NULL;
 CREATE INDEX idx_job_owed ON job_queue(queue_name, id) WHERE owed = 1;
+CREATE INDEX idx_job_key ON job_queue(queue_name, idempotency_key);
 CREATE INDEX idx_job_change ON job_queue(change);
--- Of rows with a key or a lane only: what was ever sent under the key; the items
--- of lanes in their order; the lanes that wait.
-CREATE INDEX idx_job_known ON job_queue(queue_name, unique_key) WHERE unique_key IS NOT NULL;
+-- Of rows with a lane only: the items in their order; the lanes that wait.
 CREATE INDEX idx_job_lane ON job_queue(queue_name, id, lane)
     WHERE lane IS NOT NULL AND status = 'pending' AND wake_ms IS NULL;
 CREATE INDEX idx_job_lane_wake ON job_queue(queue_name, lane)
@@ -189,6 +188,7 @@ CREATE TABLE job_queue_dead_letter (
     payload             TEXT NOT NULL
 );
 CREATE INDEX idx_dead_letter_queue ON job_queue_dead_letter(queue_name, id);
+CREATE INDEX idx_dead_letter_key ON job_queue_dead_letter(queue_name, idempotency_key);
 
 -- Of a queue as a whole: paused by whom, and how a destination's endpoint fares.
 CREATE TABLE queue_state (

@@ -106,6 +106,26 @@ ok - length'
     red layers 'lib/base/buf.c:1: buf.h is not LAYER/NAME.h'
 }
 
+@test "layers: the parts of a command may share a header, others not" {
+    mkdir cmd/toy
+    echo '#include "toy/toy.h"' >cmd/toy/part.c
+    echo '#include "toy/toy.h"' >>cmd/toy.c
+    run_split scripts/lint layers
+    assert_status 0
+    echo '#include "toy/toy.h"' >lib/cli/cli.c
+    red layers 'lib/cli/cli.c:1: toy/toy.h is not LAYER/NAME.h'
+    rm lib/cli/cli.c
+    mkdir cmd/other
+    echo '#include "toy/toy.h"' >cmd/other/part.c
+    red layers 'cmd/other/part.c:1: toy/toy.h is not LAYER/NAME.h'
+}
+
+@test "the parts of a command are looked at" {
+    mkdir cmd/toy
+    echo 'int part(void) { return open("x", 0); }' >cmd/toy/part.c
+    red opens 'cmd/toy/part.c:1: open() is not allowed in part()'
+}
+
 @test "layers: sqlite3.h is for the database layer and the stores" {
     echo '#include <sqlite3.h>' >lib/core/event.c
     red layers 'lib/core/event.c:1: sqlite3.h belongs to'

@@ -437,12 +437,17 @@ static struct span result_json(const char *text)
 {
     static struct buf quoted;
     struct json_value v;
+    int rc = -1;
 
+    if (!is_utf8(text))
+        cli_usage_error("--result: not valid UTF-8");
     if (!json_whole(&in.json, span_of(text), &v))
-        return v.raw;
-    if (json_quote(span_of(text), &quoted))
-        cli_die(&(struct err){EX_TEMPFAIL, "out of memory"});
-    return buf_span(&quoted);
+        rc = json_compact(v.raw, &quoted);
+    else if (in.json.why != json_no_memory)
+        rc = json_quote(span_of(text), &quoted);
+    if (!rc)
+        return buf_span(&quoted);
+    cli_die(&(struct err){EX_TEMPFAIL, "out of memory"});
 }
 
 static void one_item(const char *operand, struct err *e)
@@ -460,6 +465,8 @@ static int finish_jobs(char **operands, const char *what)
 {
     struct err e = ERR_NONE;
 
+    if (opt.token && !operands[0])
+        cli_usage_error("--token: wants the ID of the job before it");
     if (opt.dead && opt.release)
         cli_usage_error("--dead and --release: one or the other");
     if (opt.rejects)

@@ -19,7 +19,7 @@ struct options {
     size_t type_count;
     const char *unique, *token, *result, *error, *reason, *status, *lane, *rejects;
     const char *lane_from, *key_from;
-    int64_t priority, max_retries, timeout_s, at_ms, by_ms, older_ms, grace_ms, after;
+    int64_t priority, max_retries, timeout_s, at_ms, by_ms, older_ms, grace_ms, since_ms, after;
     int64_t count, slots, limit;
     bool json, all, once, drain, dead, release, later, now;
 };
@@ -28,9 +28,14 @@ extern struct options opt;
 extern struct store store;
 extern struct queue queue;
 
-/* Opens the store and the queue on it. A reader of a store of an older version
- * has it brought up to date. */
+/* Opens the store. A reader of one of an older version has it brought up to
+ * date. */
+void open_store(enum store_mode mode);
+/* And the queue on it. */
 void open_queue(enum store_mode mode);
+
+/* Is this text fit to stand in JSON? */
+bool is_utf8(const char *text);
 
 /* The operand as a queue's name, or a usage error. */
 struct span queue_operand(const char *operand);
@@ -44,5 +49,16 @@ int syncq_extend(char **operands);
 int syncq_work(char **operands);
 int syncq_send(char **operands);
 int syncq_flush(char **operands);
+int syncq_stats(char **operands);
+int syncq_list(char **operands);
+int syncq_show(char **operands);
+int syncq_watch(char **operands);
+int syncq_pause(char **operands);
+int syncq_resume(char **operands);
+int syncq_dead_list(char **operands);
+int syncq_dead_requeue(char **operands);
+int syncq_dead_purge(char **operands);
+int syncq_prune(char **operands);
+int syncq_load(char **operands);
 
 #endif

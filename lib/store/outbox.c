@@ -42,8 +42,8 @@ struct outbox_sql {
 
 static const struct outbox_sql texts = {
     .last_change = {.sql = "SELECT max(change) FROM job_queue"},
-    .find = {.sql = "SELECT status, payload FROM job_queue INDEXED BY idx_job_known "
-                    "WHERE queue_name = ?1 AND unique_key = ?2 ORDER BY id DESC LIMIT 1"},
+    .find = {.sql = "SELECT status, payload FROM job_queue INDEXED BY idx_job_key "
+                    "WHERE queue_name = ?1 AND idempotency_key = ?2 ORDER BY id DESC LIMIT 1"},
     .older = {.sql = "SELECT 1 FROM job_queue WHERE queue_name = ?1 AND " READY
                      " AND priority = 5 AND id < ?2 LIMIT 1"},
     .held_back = {.sql = "SELECT 1 FROM job_queue WHERE queue_name = ?1 AND status = 'pending' AND "
