@@ -16,7 +16,7 @@ cppflags = -D_GNU_SOURCE -Ilib -Icmd -I$(BUILD)/gen -DLIFEBOAT_VERSION='"$(VERSI
 	-DLIFEBOAT_SHARE='"$(PREFIX)/share/lifeboat"' $(CPPFLAGS)
 cflags   = $(WARN) $(CFLAGS) $(SAN)
 ldflags  = $(SAN) -Wl,--as-needed $(LDFLAGS)
-LDLIBS = -lsqlite3 -luuid -lxxhash -lcrypto
+LDLIBS = -lsqlite3 -luuid -lxxhash -l:libcrypto.a
 
 LIB  := $(patsubst %.c,$(BUILD)/%.o,$(wildcard lib/*/*.c))
 CMDS := $(patsubst cmd/%.c,%,$(wildcard cmd/*.c))

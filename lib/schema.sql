@@ -219,18 +219,39 @@ CREATE TABLE django_cache (
 );
 CREATE INDEX idx_cache_expires ON django_cache(expires_at);
 CREATE INDEX idx_cache_created ON django_cache(created_at);
-CREATE INDEX idx_cache_size ON django_cache(namespace, size);
+-- What ends first: in this boot, and in any other.
+CREATE INDEX idx_cache_end ON django_cache(
+    namespace, expires_boot_id, expires_boot_ms, expires_at, size);
 
--- Results of commands that were run once for their key. The parts of one are
--- stored before its status says done.
+-- How much each namespace holds, whoever changes it.
+CREATE TABLE cache_namespace (
+    namespace TEXT PRIMARY KEY,
+    entries   INTEGER NOT NULL,
+    size      INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TRIGGER cache_added AFTER INSERT ON django_cache BEGIN
+    INSERT INTO cache_namespace(namespace, entries, size) VALUES(new.namespace, 1, new.size)
+        ON CONFLICT(namespace) DO UPDATE SET entries = entries + 1, size = size + new.size;
+END;
+CREATE TRIGGER cache_resized AFTER UPDATE OF size ON django_cache BEGIN
+    UPDATE cache_namespace SET size = size + new.size - old.size WHERE namespace = new.namespace;
+END;
+CREATE TRIGGER cache_removed AFTER DELETE ON django_cache BEGIN
+    UPDATE cache_namespace SET entries = entries - 1, size = size - old.size
+        WHERE namespace = old.namespace;
+END;
+
+-- Results of commands that were run once for their key. A result's parts are
+-- stored before its status says done; parts whose id is not here are of none.
 CREATE TABLE idempotency_cache (
-    id              INTEGER PRIMARY KEY AUTOINCREMENT,
+    id              INTEGER PRIMARY KEY AUTOINCREMENT, -- never that of another run
     namespace       TEXT NOT NULL DEFAULT '',
     key             TEXT NOT NULL,
     fingerprint     TEXT,
     status          TEXT NOT NULL DEFAULT 'running',   -- done
     exit_status     INTEGER,
     size            INTEGER,                           -- bytes of result
+    digest          BLOB,                              -- 16 bytes: of all parts
     created_at      INTEGER NOT NULL,
     expires_at      INTEGER NOT NULL,
     expires_boot_id TEXT NOT NULL,
@@ -239,7 +260,7 @@ CREATE TABLE idempotency_cache (
 );
 CREATE INDEX idx_idempotency_expires ON idempotency_cache(expires_at);
 CREATE TABLE idempotency_result (
-    id     INTEGER NOT NULL REFERENCES idempotency_cache(id) ON DELETE CASCADE,
+    id     INTEGER NOT NULL,
     part   INTEGER NOT NULL,
     result BLOB NOT NULL,
     PRIMARY KEY (id, part)

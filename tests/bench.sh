@@ -135,6 +135,9 @@ row libuuid 'libuuid: random, unparse' : 'floor uuid 1000000'
 row uuidv7 'uuidv7 -n 1000000' : 'measured uuidv7 -n 1000000'
 measure
 
+# shellcheck source=tests/bench-cache.sh
+source "$top/tests/bench-cache.sh"
+
 # --- waits -------------------------------------------------------------------------------
 
 field() { sed -n "s/.*\"$1\":\([0-9.]*\).*/\1/p" "${2-figures}"; } # NAME [FILE]

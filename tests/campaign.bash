@@ -448,6 +448,8 @@ sender_judge() { standby_judge; }
 
 # shellcheck source=tests/campaign-queue.bash
 source "$top/tests/campaign-queue.bash"
+# shellcheck source=tests/campaign-cache.bash
+source "$top/tests/campaign-cache.bash"
 
 # --- material ------------------------------------------------------------------------
 
@@ -504,6 +506,7 @@ material() { # SIZE
     evstore-export -d "full-$1" --full --seal >"sealed-$1"
     stream "$1" >"stream-$1"
     material_of_queue "$1" || return
+    cache_material "$1" || return
     rm all flagged reduced
     [ -z "$(compgen -G '*-wal')" ]
 }

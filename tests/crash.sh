@@ -81,7 +81,7 @@ at_each_call() { # SCENARIO CALLS WHAT SAMPLE [HURRY]
         any_of "$step"
         n=$any
     fi
-    while [ "$n" -le $((total + 100)) ]; do
+    while [ "$n" -le $((total + step + 100)) ]; do
         at="$name, $3 at call $n"
         "${name}_start"
         "${name}_run" with_mishap "$2:$n:$3" 2>/dev/null
@@ -324,7 +324,7 @@ onlooker() {
 
 random=(append create load local single in_place aside document sealed parts keep_flags
     project rebuild reduce ack send recv standby
-    enqueue put_first dequeue complete give_up)
+    enqueue put_first dequeue complete give_up cached cleared once)
 several=(crowd pair)
 each=("${random[@]}" sender work)
 onlookers=(onlooker)

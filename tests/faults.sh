@@ -42,6 +42,9 @@ declare -A reads=(
     [sort]='hlc sort'
     [ids]='uuidv7 -n 3000'
     [ids_parsed]='uuidv7 -p'
+    [value]='kvcache -d s get large'
+    [cache_stats]='kvcache -d s stats'
+    [replay]='kvcache run -d s kept -- false'
 )
 
 start() { # SCENARIO
@@ -132,6 +135,9 @@ judge_failure() { # SCENARIO STATUSES CAUSE
     verify*) set -- "$1" "$2 2" "$3" ;;
     in_place | aside | document | sealed | keep_flags | standby | project | reduce | listing | rebuild)
         ! grep -q 'projection' err || set -- "$1" "$2 1" "$3" ;;
+    # The command itself, or who watches over it, may be what fails.
+    once) set -- "$1" '125 126' "$3|supervisor|unable to run" ;;
+    replay) set -- "$1" 125 "$3" ;;
     esac
     [[ " $2 " == *" $status "* ]] || find_fault "status $status: $(tail -n 1 err)"
     if [ ! -s err ]; then
@@ -220,7 +226,7 @@ at_each_call() { # SCENARIO
 all=0
 writes=(append create load leftover local single rejected in_place aside document sealed parts keep_flags
     standby sender project rebuild reduce listing ack send recv
-    enqueue put_first dequeue complete give_up work)
+    enqueue put_first dequeue complete give_up work cached cleared once)
 if [ $# -gt 1 ]; then set -- "${@:2}"; else set -- "${writes[@]}" "${!reads[@]}"; fi
 
 echo "# seed $seed (tests/faults.sh $seed)"
@@ -232,6 +238,8 @@ uuidv7 -n 2000 >input-ids_parsed
 cp full-300 read-300
 evstore-restore -q -d read-300 --follow --source hub <stream-300
 evstore-append -q -d read-300 bad-300 2>/dev/null
+head -c 300000 /dev/urandom | base64 | kvcache -q -d read-300 set large
+kvcache run -d read-300 kept -- seq 40000 >/dev/null
 cp read-300 untouched
 
 unreadable_settings

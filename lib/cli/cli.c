@@ -37,7 +37,7 @@ static _Noreturn void leave(int status)
 {
     if (exit_hook)
         exit_hook();
-    exit(status);
+    exit(cli.failure && status >= EX__BASE && status <= EX__MAX ? cli.failure : status);
 }
 
 /* Without memory of its own, to be able to say that there is none. */
@@ -317,7 +317,8 @@ void cli_start(const char *argv0, const char *usage)
     const char *slash = strrchr(argv0, '/'), *v;
     struct err e = ERR_NONE;
 
-    cli = (struct cli){.prog = slash ? slash + 1 : argv0, .max_line = LINE_MAX_DEFAULT};
+    cli = (struct cli){
+        .prog = slash ? slash + 1 : argv0, .max_line = LINE_MAX_DEFAULT, .failure = cli.failure};
     usage_text = usage;
     /* Fixed, or the first long line freed would make all later ones stay in the heap. */
     mallopt(M_MMAP_THRESHOLD, LONG_BLOCK);

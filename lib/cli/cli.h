@@ -32,11 +32,14 @@ struct cli {
     bool quiet;
     enum progress_when progress;
     size_t max_line;
+    int failure; /* status of what fails here, instead of those of sysexits; 0: none */
 };
 
 extern struct cli cli;
 
-/* Loads the settings (78 for an unknown LIFEBOAT_ key), catches signals. */
+/* Loads the settings (78 for an unknown LIFEBOAT_ key), catches signals. Of cli
+ * only failure may be set before: who passes another program's status on has one
+ * of its own for itself. */
 void cli_start(const char *argv0, const char *usage);
 
 /* The options all commands share: -h -V -d -q --progress --max-line; anything

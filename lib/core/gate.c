@@ -32,9 +32,7 @@ void gate_free(struct gate *g)
     *g = (struct gate){.fd = -1};
 }
 
-/* The gate belongs to whoever the store belongs to, so that root's first
- * command does not shut the service's user out. */
-static void share(int fd, const char *store_path)
+void gate_share(int fd, const char *store_path)
 {
     struct stat st;
 
@@ -51,7 +49,7 @@ static int open_file(struct gate *g, const char *store_path, struct err *e)
     if (g->fd < 0 && errno == ENOENT) {
         g->fd = (int)TEMP_FAILURE_RETRY(open(g->path, O_RDWR | O_CLOEXEC | O_CREAT | O_EXCL, 0666));
         if (g->fd >= 0)
-            share(g->fd, store_path);
+            gate_share(g->fd, store_path);
         else if (errno == EEXIST)
             g->fd = (int)TEMP_FAILURE_RETRY(open(g->path, O_RDWR | O_CLOEXEC));
     }

@@ -32,6 +32,10 @@ void gate_leave(struct gate *g);
 /* Does anyone wait at the turnstile? Whoever came by flock alone is not seen. */
 bool gate_wanted(const struct gate *g);
 
+/* A file beside the store that was just made belongs to whoever the store belongs
+ * to, so that root's first command does not shut the service's user out. */
+void gate_share(int fd, const char *store_path);
+
 /* Tells followers that something was committed. */
 void gate_touch(struct gate *g);
 

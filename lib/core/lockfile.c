@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/stop.h"
+#include "core/gate.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -21,13 +22,27 @@ static int open_beside(const char *path, const char *suffix, int flags, char **n
         errno = ENOMEM;
         return -1;
     }
-    return (int)TEMP_FAILURE_RETRY(open(*name, flags | O_CLOEXEC, 0666));
+    return (int)TEMP_FAILURE_RETRY(open(*name, flags | O_CLOEXEC));
+}
+
+/* Another may have made it meanwhile. */
+static int make(const char *path, const char *name)
+{
+    int fd = (int)TEMP_FAILURE_RETRY(open(name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
+
+    if (fd >= 0)
+        gate_share(fd, path);
+    else if (errno == EEXIST)
+        fd = (int)TEMP_FAILURE_RETRY(open(name, O_RDWR | O_CLOEXEC));
+    return fd;
 }
 
 int lockfile_open(struct lockfile *l, const char *path, const char *suffix, struct err *e)
 {
     *l = (struct lockfile){.fd = -1};
-    l->fd = open_beside(path, suffix, O_RDWR | O_CREAT, &l->name);
+    l->fd = open_beside(path, suffix, O_RDWR, &l->name);
+    if (l->fd < 0 && l->name && errno == ENOENT)
+        l->fd = make(path, l->name);
     if (l->fd >= 0)
         return 0;
     if (!l->name)
