@@ -1,6 +1,7 @@
 /* syncq: durable outbox and job queue. The commands are in cmd/syncq. */
 #include "syncq/syncq.h"
 
+#include "cli/destination.h"
 #include "text/utf8.h"
 
 #include <getopt.h>
@@ -216,6 +217,15 @@ struct span queue_operand(const char *operand)
                         "not a dot",
                         operand, QUEUE_NAME_MAX);
     return span_of(operand);
+}
+
+struct span job_queue_operand(const char *operand)
+{
+    struct span name = queue_operand(operand);
+
+    if (destination_exists(operand))
+        cli_usage_error("%s: a destination: its items go by send and flush", operand);
+    return name;
 }
 
 int64_t id_operand(const char *operand)

@@ -160,6 +160,29 @@ alive_in_t() {
     done
 }
 
+@test "a handler that extends its lease has that time, and no more" {
+    put 2 --timeout 2
+    run_split syncq work q -j 2 --drain -- sh -c '
+        if [ $SYNCQ_ID = 1 ]; then syncq extend -q 1 --token $SYNCQ_TOKEN --by 4; fi
+        began=$(date +%s%3N); while [ $(($(date +%s%3N) - began)) -lt 3000 ]; do :; done
+        while :; do :; done'
+    assert_status 0 'job 2: timed out after 2 s'
+    assert_status 0 'job 1: timed out after 4 s'
+    is retry_count 1
+    is 'scheduled_at - started_at BETWEEN 4000 + 2500 AND 9000 + 3000' 1
+    is 'scheduled_at - started_at BETWEEN 2000 + 2500 AND 7000 + 1000' 1 2
+}
+
+@test "a destination is no queue of jobs" {
+    mkdir -p etc/destinations.d
+    echo '{"url":"http://127.0.0.1:1/"}' >etc/destinations.d/cloud.json
+    export LIFEBOAT_CONFIG=$PWD/etc
+    for c in 'enqueue cloud' 'dequeue cloud' 'work cloud true'; do
+        run_split syncq $c </dev/null
+        assert_status 64 'cloud: a destination: its items go by send and flush'
+    done
+}
+
 @test "what a handler leaves behind is ended with it, and the job is done" {
     put 1
     run_split syncq work q --drain -- bash -c \

@@ -181,7 +181,7 @@ int syncq_enqueue(char **operands)
 {
     struct err e = ERR_NONE;
 
-    set_model(queue_operand(operands[0]));
+    set_model(job_queue_operand(operands[0]));
     if (opt.rejects)
         rejects_open(&in.rejects, opt.rejects);
     open_queue(STORE_CREATE);
@@ -279,7 +279,7 @@ static int claim_some(struct claim *c, struct err *e)
 int syncq_dequeue(char **operands)
 {
     struct err e = ERR_NONE;
-    struct claim c = {.queue = queue_operand(operands[0]),
+    struct claim c = {.queue = job_queue_operand(operands[0]),
                       .types = opt.types,
                       .type_count = opt.type_count,
                       .each = add_job};

@@ -39,6 +39,8 @@ bool is_utf8(const char *text);
 
 /* The operand as a queue's name, or a usage error. */
 struct span queue_operand(const char *operand);
+/* The same, and not of a destination: its items are not for anybody's hands. */
+struct span job_queue_operand(const char *operand);
 int64_t id_operand(const char *operand);
 
 int syncq_enqueue(char **operands);

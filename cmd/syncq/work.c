@@ -27,8 +27,8 @@ enum {
     SLOTS_MAX = 256,
     RESULT_MAX = 64 * 1024,
     TAIL = 1024,            /* bytes kept of what a handler says on stderr */
-    LEASE_MORE_MS = 15000,  /* for a handler's end: TERM, KILL, and a busy box */
     LEASE_NEARLY_MS = 5000, /* that is left when it is made longer */
+    LOOK_BEFORE_MS = 1000,  /* the end of a handler's time */
     LOOK_FOR_ORPHANS_MS = 2000
 };
 
@@ -37,6 +37,7 @@ enum slot_state { FREE, CLAIMED, RUNNING, ENDED };
 struct slot {
     int64_t id, timeout_ms;
     int64_t lease_until; /* boot ms */
+    int64_t look_at;     /* boot ms: has the handler asked for more time? 0: not again */
     const char *lost;    /* why there is no end to judge by, or NULL */
     struct buf result, tail;
     char *env[8];
@@ -177,7 +178,8 @@ static int take_job(void *ctx, const struct job *j, struct err *e)
     s->state = CLAIMED;
     s->id = j->id;
     s->timeout_ms = j->timeout_s * 1000;
-    s->lease_until = clock_boot_ms() + s->timeout_ms + LEASE_MORE_MS;
+    s->lease_until = clock_boot_ms() + s->timeout_ms + QUEUE_HOLDER_MS;
+    s->look_at = s->lease_until - QUEUE_HOLDER_MS - LOOK_BEFORE_MS;
     memcpy(s->token, j->token, QUEUE_TOKEN);
     return 0;
 }
@@ -467,23 +469,50 @@ static void take_end(size_t i)
     s->state = ENDED;
 }
 
-/* A handler that is still being ended when its lease is nearly over. */
-static int lengthen_leases(struct err *e)
+/* The handler has had its lease extended: it may go on till QUEUE_HOLDER_MS before
+ * the end of that. */
+static int grant(size_t i, struct err *e)
+{
+    struct slot *s = &slots[i];
+    int64_t until = queue_lease(&queue, s->id, span_of(s->token), e);
+
+    s->look_at = 0;
+    if (until < 0)
+        return -1;
+    if (until <= s->lease_until)
+        return 0;
+    s->timeout_ms += until - s->lease_until;
+    s->lease_until = until;
+    s->look_at = until - QUEUE_HOLDER_MS - LOOK_BEFORE_MS;
+    supervisor_allow(&supervisors[i], until - QUEUE_HOLDER_MS - clock_boot_ms());
+    return 0;
+}
+
+static int lengthen(struct slot *s, struct err *e)
+{
+    if (queue_begin(&queue, e))
+        return -1;
+    if (queue_extend(&queue, s->id, span_of(s->token), 0, e) < 0 || queue_commit(&queue, e)) {
+        queue_rollback(&queue);
+        return -1;
+    }
+    s->lease_until = clock_boot_ms() + QUEUE_HOLDER_MS;
+    return 0;
+}
+
+/* Handlers that want more time, and ones that are still being ended when their
+ * lease is nearly over. */
+static int look_after_leases(struct err *e)
 {
     for (size_t i = 0; i < slot_count; i++) {
         struct slot *s = &slots[i];
-        int rc;
 
-        if (s->state != RUNNING || s->lease_until - clock_boot_ms() > LEASE_NEARLY_MS)
+        if (s->state != RUNNING)
             continue;
-        if (queue_begin(&queue, e))
+        if (s->look_at && s->look_at <= clock_boot_ms() && grant(i, e))
             return -1;
-        rc = queue_extend(&queue, s->id, span_of(s->token), LEASE_MORE_MS, e);
-        if (rc < 0 || queue_commit(&queue, e)) {
-            queue_rollback(&queue);
+        if (s->lease_until - clock_boot_ms() <= LEASE_NEARLY_MS && lengthen(s, e))
             return -1;
-        }
-        s->lease_until = clock_boot_ms() + LEASE_MORE_MS;
     }
     return 0;
 }
@@ -500,8 +529,12 @@ static int64_t time_to_wait(struct err *e)
     int64_t in_ms = -1, wait = -1;
 
     for (size_t i = 0; i < slot_count; i++)
-        if (slots[i].state == RUNNING)
-            wait = sooner(wait, slots[i].lease_until - clock_boot_ms() - LEASE_NEARLY_MS + 1);
+        if (slots[i].state == RUNNING) {
+            const struct slot *s = &slots[i];
+            int64_t next = s->look_at ? s->look_at : s->lease_until - LEASE_NEARLY_MS;
+
+            wait = sooner(wait, next > clock_boot_ms() ? next - clock_boot_ms() : 0);
+        }
     if (grace_ends)
         wait = sooner(wait, grace_ends - clock_boot_ms());
     if (wanted_more() && free_slots()) {
@@ -585,7 +618,7 @@ static int work(struct err *e)
         int64_t ms;
 
         wind_up();
-        if (lengthen_leases(e))
+        if (look_after_leases(e))
             return -1;
         if ((look && wanted_more() && free_slots()) || any_in(ENDED)) {
             look = false;
@@ -633,10 +666,9 @@ int syncq_work(char **operands)
 {
     struct err e = ERR_NONE;
 
-    claim = (struct claim){.queue = queue_operand(operands[0]),
+    claim = (struct claim){.queue = job_queue_operand(operands[0]),
                            .types = opt.types,
                            .type_count = opt.type_count,
-                           .lease_more_ms = LEASE_MORE_MS,
                            .each = take_job};
     command = operands + 1;
     open_queue(STORE_CREATE);

@@ -22,7 +22,8 @@ extern char **environ;
 enum { PASSES = 16, AGAIN_MS = 50, LOOK_MS = 5, PROCESSES_MAX = 32768, SPARED_MAX = 256 };
 
 /* What the owner sends: this, three descriptors, then the words of argv and of
- * env, each with its NUL. Without any word: end the command there is. */
+ * env, each with its NUL. Without any word: the command there is has so much time
+ * from now on, or, with none, is to be ended. */
 struct request {
     int64_t timeout_ms;
     uint64_t bytes;
@@ -264,7 +265,9 @@ static void wait_a_while(struct watch_over *w, int64_t ms)
         return;
     if (receive_request(w->owner, &r, ignored))
         w->owner_gone = true;
-    else if (!r.argc)
+    else if (r.timeout_ms)
+        w->until = clock_boot_ms() + r.timeout_ms;
+    else
         w->end.stopped = w->pid > 0;
 }
 
@@ -506,12 +509,22 @@ int supervisor_run(struct supervisor *s, const struct task *t, struct err *e)
     return 0;
 }
 
-void supervisor_stop(struct supervisor *s)
+static void tell(struct supervisor *s, int64_t ms)
 {
-    const struct request r = {0};
+    const struct request r = {.timeout_ms = ms};
 
     if (s->busy)
         send_whole(s->fd, &r, sizeof r); /* one that is gone needs no telling */
+}
+
+void supervisor_allow(struct supervisor *s, int64_t ms)
+{
+    tell(s, ms);
+}
+
+void supervisor_stop(struct supervisor *s)
+{
+    tell(s, 0);
 }
 
 int supervisor_result(struct supervisor *s, struct task_end *end, struct err *e)

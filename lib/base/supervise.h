@@ -60,6 +60,9 @@ int supervisor_open(struct supervisor *s, int keep, struct err *e);
 /* Gives it a command. The streams stay the caller's. */
 int supervisor_run(struct supervisor *s, const struct task *t, struct err *e);
 
+/* From now on the command has so many ms, at least 1, whatever was said before. */
+void supervisor_allow(struct supervisor *s, int64_t ms);
+
 /* Asks it to end the command now. */
 void supervisor_stop(struct supervisor *s);
 

@@ -71,7 +71,7 @@ static const struct queue_sql texts = {
     .take = {.sql = "UPDATE job_queue SET status = 'running', wake_boot_id = ?2, wake_ms = ?3, "
                     "lease_token = ?4, lease_holder = ?5, started_at = ?6, "
                     "attempts = attempts + 1, change = ?7 WHERE id = ?1"},
-    .held = {.sql = "SELECT timeout_seconds FROM job_queue WHERE id = ?1 AND "
+    .held = {.sql = "SELECT timeout_seconds, wake_ms FROM job_queue WHERE id = ?1 AND "
                     "status = 'running' AND lease_token = ?2 AND wake_boot_id = ?3 AND "
                     "wake_ms > ?4"},
     .counts = {.sql = "SELECT retry_count, max_retries, crash_count, wake_boot_id = ?2 "
@@ -99,7 +99,8 @@ static const struct queue_sql texts = {
                         "idempotency_key, max_retries, timeout_seconds, error_message, "
                         "errors_json, attempts, completed_at, created_at, payload "
                         "FROM job_queue WHERE id = ?1"},
-    .extend = {.sql = "UPDATE job_queue SET wake_ms = ?2, change = ?3 WHERE id = ?1"},
+    .extend = {.sql = "UPDATE job_queue SET wake_ms = max(wake_ms, ?2 + iif(lease_holder IS NULL, "
+                      "0, ?4)), change = ?3 WHERE id = ?1"},
     .holders = {.sql = "SELECT DISTINCT lease_holder FROM job_queue "
                        "WHERE queue_name = ?1 AND lease_holder IS NOT NULL"},
     .of_holder = {.sql = "SELECT id FROM job_queue "
@@ -291,11 +292,11 @@ int queue_pending(struct queue *q, struct span queue, int64_t most, int64_t *n, 
 
 /* --- the end of an attempt ---------------------------------------------- */
 
-/* Is the lease with this token alive? Its job's timeout in seconds, 0 if not. */
-static int64_t held(struct queue *q, int64_t id, struct span token, struct err *e)
+/* Is the lease with this token alive? A column of its row, 0 if not. */
+static int64_t of_lease(struct queue *q, int64_t id, struct span token, int column, struct err *e)
 {
     struct stmt *s = &q->sql->held;
-    int64_t timeout = 0;
+    int64_t value = 0;
     int rc;
 
     if (stmt_ready(s, &q->st->db, e))
@@ -306,10 +307,21 @@ static int64_t held(struct queue *q, int64_t id, struct span token, struct err *
     stmt_bind_int(s, 4, clock_boot_ms());
     rc = stmt_step(s, e);
     if (rc == 1) {
-        timeout = stmt_int(s, 0);
+        value = stmt_int(s, column);
         stmt_reset(s);
     }
-    return rc < 0 ? -1 : timeout;
+    return rc < 0 ? -1 : value;
+}
+
+/* The job's timeout in seconds. */
+static int64_t held(struct queue *q, int64_t id, struct span token, struct err *e)
+{
+    return of_lease(q, id, token, 0, e);
+}
+
+int64_t queue_lease(struct queue *q, int64_t id, struct span token, struct err *e)
+{
+    return of_lease(q, id, token, 1, e);
 }
 
 static int give_back(struct queue *q, int64_t id, struct span why, struct err *e)
@@ -436,6 +448,7 @@ int queue_extend(struct queue *q, int64_t id, struct span token, int64_t ms, str
     stmt_bind_int(s, 1, id);
     stmt_bind_int(s, 2, clock_boot_ms() + (ms < 0 ? timeout * 1000 : ms));
     stmt_bind_int(s, 3, ++q->change);
+    stmt_bind_int(s, 4, QUEUE_HOLDER_MS);
     return stmt_run(s, e) ? -1 : 1;
 }
 
@@ -629,7 +642,7 @@ static int lease(struct queue *q, const struct claim *c, const struct job *j, st
         return -1;
     stmt_bind_int(s, 1, j->id);
     stmt_bind_span(s, 2, span_of(q->boot));
-    stmt_bind_int(s, 3, clock_boot_ms() + j->timeout_s * 1000 + c->lease_more_ms);
+    stmt_bind_int(s, 3, clock_boot_ms() + j->timeout_s * 1000 + (c->holder ? QUEUE_HOLDER_MS : 0));
     stmt_bind_span(s, 4, span_of(j->token));
     if (c->holder)
         stmt_bind_int(s, 5, c->holder);

@@ -22,7 +22,10 @@ enum {
     QUEUE_TEXT_MAX = 255, /* bytes of a type, a lane, a key */
     QUEUE_TOKEN = 33,
     QUEUE_ERROR_MAX = 1000, /* bytes kept of what a failed attempt says */
-    QUEUE_CRASHES = 3
+    QUEUE_CRASHES = 3,
+    /* The lease of a job that a worker has ends so long after its handler's time is
+     * over: TERM, KILL, and a busy box. */
+    QUEUE_HOLDER_MS = 15000
 };
 
 /* What is new in the queue. p NULL in a span: there is none. */
@@ -44,8 +47,7 @@ struct claim {
     struct span queue;
     const struct span *types; /* any if type_count is 0 */
     size_t type_count;
-    int64_t lease_more_ms; /* the lease ends so long after the job's timeout */
-    int64_t holder;        /* byte of FILE-work its worker locks; 0: none */
+    int64_t holder; /* byte of FILE-work its worker locks; 0: none */
     void *ctx;
     int (*each)(void *ctx, const struct job *j, struct err *e); /* -1 ends the claim */
 };
@@ -102,8 +104,12 @@ int queue_complete(struct queue *q, int64_t id, struct span token, struct span r
                    struct err *e);
 int queue_fail(struct queue *q, int64_t id, struct span token, enum queue_failure how,
                struct span why, struct err *e);
-/* From now on; ms < 0: by the job's timeout. */
+/* So long from now on, if that is longer; ms < 0: by the job's timeout. */
 int queue_extend(struct queue *q, int64_t id, struct span token, int64_t ms, struct err *e);
+
+/* Outside a transaction: till when (boot ms) the lease of this token goes, as it
+ * was lengthened by whomever; 0: it is over. */
+int64_t queue_lease(struct queue *q, int64_t id, struct span token, struct err *e);
 
 /* Outside a transaction. Is there anything to give out? 1, or 0 and how many ms
  * till there may be: -1 if nothing waits. A paused queue has nothing. */
