@@ -314,10 +314,11 @@ make_shim() {
         run_split kvcache set a 1
         assert_status 78 'conf/cache.json:'
     done
+    # Without a file of the site's own the shipped one holds.
     rm conf/cache.json
-    kvcache -q set a 1
+    kvcache -q set --policy query a 1
     run_split kvcache set --policy p a 1
-    assert_status 64 'cache.json, which is not there'
+    assert_status 64 'p: there is none of this name in'
 }
 
 # --- room ----------------------------------------------------------------------------

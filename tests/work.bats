@@ -177,8 +177,10 @@ alive_in_t() {
     mkdir -p etc/destinations.d
     echo '{"url":"http://127.0.0.1:1/"}' >etc/destinations.d/cloud.json
     export LIFEBOAT_CONFIG=$PWD/etc
-    for c in 'enqueue cloud' 'dequeue cloud' 'work cloud true'; do
-        run_split syncq $c </dev/null
+    for c in enqueue dequeue work; do
+        more=()
+        [ "$c" != work ] || more=(true)
+        run_split syncq "$c" cloud "${more[@]}" </dev/null
         assert_status 64 'cloud: a destination: its items go by send and flush'
     done
 }

@@ -68,7 +68,7 @@ int config_open(struct config *c, const char *name, struct err *e)
 
     *c = (struct config){0};
     rc = read_from(c, config_folder(), name, e);
-    if (!rc && !settings_get("CONFIG")) {
+    if (!rc) {
         rc = read_from(c, LIFEBOAT_SHARE, name, e);
         sources = rc ? NULL : cli_beside_build("lib/config");
         if (sources)

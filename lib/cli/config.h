@@ -1,8 +1,8 @@
 /* config: the JSON files of the configuration folder.
  *
- * A file NAME is looked for in $LIFEBOAT_CONFIG if that is set, else in
- * /etc/lifeboat and then where the shipped one is: the installed share folder,
- * or the sources when the program runs from where it was built. Members nobody
+ * A file NAME is looked for in $LIFEBOAT_CONFIG, or /etc/lifeboat where that is not
+ * set, and then where the shipped one is: the installed share folder, or the
+ * sources when the program runs from where it was built. Members nobody
  * knows, and ones that stand there twice, are errors (78) that say where: what
  * is misspelt must not be without effect. */
 #ifndef LIFEBOAT_CONFIG_H
