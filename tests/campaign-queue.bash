@@ -125,6 +125,50 @@ work_judge() {
     judge_queue
 }
 
+# --- flush: what is sent was received; what was received is sent again at most once ----
+# The other side is tests/httpd.py, which is there for the whole campaign.
+
+serve_flush() {
+    mkdir -p server etc/destinations.d
+    python3 "$top/tests/httpd.py" server >/dev/null 2>&1 &
+    server=$!
+    trap 'kill "$server"; rm -rf "$work"' EXIT
+    wait_until 10 test -s server/port || return
+    printf '{"url":"http://127.0.0.1:%s/","batch":4}\n' "$(<server/port)" >etc/destinations.d/cloud.json
+}
+flush_cmd() { # COMMAND... before it; or --now
+    local now=
+    [ "${1-}" != --now ] || { now=--now; shift; }
+    LIFEBOAT_CONFIG=$work/etc "$@" syncq flush ${now:+"$now"} -d s cloud
+}
+flush_start() {
+    [ -n "${server-}" ] || serve_flush || find_fault 'no server'
+    if [ ! -e "outbox-$size" ]; then
+        cp "base-$size" "outbox-$size"
+        seq "$size" | LIFEBOAT_CONFIG=$work/etc syncq send -q --later -d "outbox-$size" cloud
+    fi
+    fresh "outbox-$size"
+    : >server/log
+}
+flush_run() { flush_cmd "$@" >out 2>err; }
+received() { jq -r '[.body, .headers["idempotency-key"]] | join(" ")' server/log | sort; }
+nothing_left() { flush_cmd --now >again 2>err-again && grep -qF '"remaining":0' again; }
+flush_judge() {
+    local odd
+    judge_queue
+    odd=$(look_into "SELECT payload || ' ' || idempotency_key FROM job_queue
+        WHERE status = 'completed'" | sort | comm -23 - <(received | uniq))
+    [ -z "$odd" ] || find_fault "sent, and never received: ${odd%%$'\n'*}"
+    [ -z "$(look_into "SELECT id FROM job_queue WHERE retry_count > 0 OR status = 'failed'")" ] ||
+        find_fault 'an item has paid for a fault of ours'
+    # A curl that outlives its flusher holds the lock until it ends.
+    wait_until 10 nothing_left 2>/dev/null || find_fault "rerun: $(tail -n 1 err-again)"
+    [ "$(received | uniq)" = "$(in_queue "SELECT payload || ' ' || idempotency_key FROM job_queue" | sort)" ] ||
+        find_fault 'not all was received, or not under its key'
+    [ "$(received | wc -l)" -le $((size + 4)) ] || find_fault 'more than a batch was sent again'
+    judge_queue
+}
+
 # --- material ---------------------------------------------------------------------------
 
 material_of_queue() { # SIZE: jobs, and jobs that are held

@@ -326,7 +326,7 @@ random=(append create load local single in_place aside document sealed parts kee
     project rebuild reduce ack send recv standby
     enqueue put_first dequeue complete give_up cached cleared once)
 several=(crowd pair)
-each=("${random[@]}" sender work)
+each=("${random[@]}" sender work flush)
 onlookers=(onlooker)
 if [ $# -gt 1 ]; then
     random=() several=() each=() onlookers=()
@@ -334,7 +334,7 @@ if [ $# -gt 1 ]; then
         case $name in
         crowd | pair) several+=("$name") ;;
         onlooker) onlookers=(onlooker) ;;
-        sender | work) each+=("$name") ;;
+        sender | work | flush) each+=("$name") ;;
         *) random+=("$name") each+=("$name") ;;
         esac
     done

@@ -226,7 +226,7 @@ at_each_call() { # SCENARIO
 all=0
 writes=(append create load leftover local single rejected in_place aside document sealed parts keep_flags
     standby sender project rebuild reduce listing ack send recv
-    enqueue put_first dequeue complete give_up work cached cleared once)
+    enqueue put_first dequeue complete give_up work flush cached cleared once)
 if [ $# -gt 1 ]; then set -- "${@:2}"; else set -- "${writes[@]}" "${!reads[@]}"; fi
 
 echo "# seed $seed (tests/faults.sh $seed)"
