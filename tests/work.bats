@@ -349,6 +349,60 @@ alive_in_t() {
     is 'started_at - scheduled_at < 1500' 1
 }
 
+@test "the wall clock set back and forth: no lease ends early, none lives for ever" {
+    [ -z "$checker" ] || skip 'the shim is for plain builds'
+    "${CC:-cc}" -std=c11 -D_GNU_SOURCE -O2 -fPIC -shared -o clock.so \
+        "$top/tests/tools-preload/wallclock.c" -ldl
+    jumps() { LD_PRELOAD=$PWD/clock.so "$@"; }
+    [ "$(jumps date +%Y)" != "$(date +%Y)" ]
+    mkfifo go
+    jumps put 3 --timeout 60
+    # One is held by hand, one by a worker; others look for work all the time.
+    run_split jumps syncq dequeue --quiet q
+    held=$out
+    background w env LD_PRELOAD="$PWD/clock.so" syncq work q -j 1 -- sh -c 'echo >t/begun; read x <go'
+    wait_until 10 test -s t/begun
+    background other env LD_PRELOAD="$PWD/clock.so" syncq work q -- sh -c 'echo $SYNCQ_ID >>t/other; test $SYNCQ_ATTEMPT = 2'
+    # The third fails once; its retry comes in its time, however often it is looked for.
+    wait_until 10 is retry_count 1 3
+    for _ in {1..20}; do
+        run_split jumps syncq dequeue q
+        assert_status 1
+    done
+    is status running
+    is status running 2
+    wait_until 10 has_status completed 3
+    [ "$(cat t/other)" = "$(printf '3\n3')" ]
+    is attempts 2 3
+    echo >go
+    wait_until 10 has_status completed 2
+    is attempts 1 2
+    run_split jumps syncq complete <<<"$held"
+    assert_status 0 '1 completed'
+    # And one that has ended has ended.
+    jumps put 1 --timeout 1
+    jumps syncq pause -q q
+    jumps syncq resume -q q
+    wait_until 10 has_status completed 4
+}
+
+@test "a lease that is over is over, wherever the wall clock stands" {
+    [ -z "$checker" ] || skip 'the shim is for plain builds'
+    "${CC:-cc}" -std=c11 -D_GNU_SOURCE -O2 -fPIC -shared -o clock.so \
+        "$top/tests/tools-preload/wallclock.c" -ldl
+    export LD_PRELOAD=$PWD/clock.so
+    put 1 --timeout 1
+    run_split syncq dequeue q
+    held=$out
+    given_back() {
+        run_split syncq dequeue q
+        [ "$(sql 'SELECT crash_count FROM job_queue')" = 1 ]
+    }
+    wait_until 10 given_back
+    run_split syncq complete <<<"$held"
+    assert_status 75 'the lease of this token is over'
+}
+
 @test "--type takes only these" {
     put 1 --type a
     put 1 --type b
