@@ -184,7 +184,8 @@ shimmed() {
     wait "${company[0]}"
     company=()
     [ "$(wc -l <acks)" -ge 20 ] || finding "only $(wc -l <acks) events"
-    [ "$size" -lt 400000 ] || finding "the log has $size bytes"
+    # A thousand pages are 4 MB; a reader at work may keep some more than ten.
+    [ "$size" -lt 1500000 ] || finding "the log has $size bytes"
     verdict 'checkpoints come every 10 pages'
 }
 
