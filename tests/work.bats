@@ -57,12 +57,14 @@ alive_in_t() {
         1) printf "{\"sum\": 1.50}\n\n" ;;
         2) echo plain text ;;
         3) : ;;
-        4) head -c 70000 /dev/zero | tr "\0" x ;;
+        4) for i in 1 2 3 4 5 6 7 8 9 10; do printf %09000d 1; done ;;
     esac'
     assert_status 0 'job 4: it printed more than 65536 bytes: the rest was dropped'
     is result '{"sum":1.50}'
     is result '"plain text"' 2
     is 'result IS NULL' 1 3
+    # The first 64 KiB: 7 times 9000 bytes and 2536 of the next.
+    [ "$(sql 'SELECT result FROM job_queue WHERE id = 4' | tr -dc 1 | wc -c)" -eq 7 ]
     is 'length(result)' 65538 4
     is "count(*) FILTER (WHERE status = 'completed')" 1 4
 }

@@ -447,7 +447,8 @@ static void read_streams(struct slot *s)
     while ((n = read(s->out[0], block, sizeof block)) > 0) {
         size_t room = RESULT_MAX - s->result.len, keep = (size_t)n < room ? (size_t)n : room;
 
-        s->cut = s->cut || (size_t)n > room || buf_add(&s->result, block, keep);
+        if (buf_add(&s->result, block, keep) || keep < (size_t)n)
+            s->cut = true;
     }
     while ((n = read(s->err[0], block, sizeof block)) > 0) {
         keep_tail(&s->tail, block, (size_t)n);
