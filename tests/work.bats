@@ -381,6 +381,8 @@ alive_in_t() {
     is attempts 1 2
     run_split jumps syncq complete <<<"$held"
     assert_status 0 '1 completed'
+    kill "${background_pids[0]}"
+    wait "${background_pids[0]}" || :
     # And one that has ended has ended.
     jumps put 1 --timeout 1
     jumps syncq pause -q q

@@ -59,9 +59,10 @@ static struct claim claim;
 static struct err fault;
 
 static uint64_t completed, failed, released, claimed_in_all;
-static bool look = true;   /* something may be ready */
-static int ends_with;      /* the worker cannot go on: its exit status */
-static int64_t grace_ends; /* boot ms, once a signal asked to stop */
+static int64_t look_for_orphans; /* boot ms: what a dead worker may have left */
+static bool look = true;         /* something may be ready */
+static int ends_with;            /* the worker cannot go on: its exit status */
+static int64_t grace_ends;       /* boot ms, once a signal asked to stop */
 
 /* --- slots -------------------------------------------------------------- */
 
@@ -381,8 +382,11 @@ static int claim_some(struct err *e)
 {
     int n = opt.once ? 1 : (int)free_slots();
 
-    if (queue_reap(&queue, claim.queue, &look_lock, e) < 0)
-        return -1;
+    if (clock_boot_ms() >= look_for_orphans) {
+        if (queue_reap(&queue, claim.queue, &look_lock, e) < 0)
+            return -1;
+        look_for_orphans = clock_boot_ms() + LOOK_FOR_ORPHANS_MS;
+    }
     n = queue_claim(&queue, &claim, n, e);
     claimed_in_all += n > 0 ? (uint64_t)n : 0;
     return n < 0 ? -1 : 0;
@@ -544,6 +548,8 @@ static int64_t time_to_wait(struct err *e)
         orphans = ready < 0 ? -1 : queue_orphaned(&queue, claim.queue, &look_lock, claim.holder, e);
         if (orphans < 0)
             return -2;
+        if (orphans == 2)
+            look_for_orphans = 0;
         look = ready == 1 || in_ms == 0 || orphans == 2;
         wait = sooner(wait, in_ms);
         if (orphans == 1)

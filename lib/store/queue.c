@@ -1,6 +1,7 @@
 #include "store/queue.h"
 
 #include "base/clock.h"
+#include "base/hash.h"
 #include "base/rng.h"
 #include "core/backoff.h"
 #include "text/utf8.h"
@@ -78,7 +79,9 @@ static const struct queue_sql texts = {
                       "FROM job_queue WHERE id = ?1"},
     .complete = {.sql = "UPDATE job_queue SET status = 'completed', completed_at = ?2, "
                         "result = ?3, wake_boot_id = NULL, wake_ms = NULL, lease_token = NULL, "
-                        "lease_holder = NULL, error_message = NULL, change = ?4 WHERE id = ?1"},
+                        "lease_holder = NULL, error_message = NULL, change = ?4 WHERE id = ?1 "
+                        "AND status = 'running' AND lease_token = ?5 AND wake_boot_id = ?6 AND "
+                        "wake_ms > ?7"},
     .again = {.sql = "UPDATE job_queue SET status = 'pending', wake_boot_id = ?2, wake_ms = ?3, "
                      "scheduled_at = ?4, lease_token = NULL, lease_holder = NULL, "
                      "retry_count = retry_count + ?5, crash_count = crash_count + ?6, "
@@ -423,17 +426,22 @@ int queue_complete(struct queue *q, int64_t id, struct span token, struct span r
                    struct err *e)
 {
     struct stmt *s = &q->sql->complete;
-    int64_t timeout = held(q, id, token, e);
 
-    if (timeout <= 0)
-        return (int)timeout;
     if (stmt_ready(s, &q->st->db, e))
         return -1;
     stmt_bind_int(s, 1, id);
     stmt_bind_int(s, 2, clock_now_ms());
     stmt_bind_span(s, 3, result);
-    stmt_bind_int(s, 4, ++q->change);
-    return stmt_run(s, e) ? -1 : 1;
+    stmt_bind_int(s, 4, q->change + 1);
+    stmt_bind_span(s, 5, token);
+    stmt_bind_span(s, 6, span_of(q->boot));
+    stmt_bind_int(s, 7, clock_boot_ms());
+    if (stmt_run(s, e))
+        return -1;
+    if (!sqlite3_changes(q->st->db.handle))
+        return 0;
+    q->change++;
+    return 1;
 }
 
 int queue_extend(struct queue *q, int64_t id, struct span token, int64_t ms, struct err *e)
@@ -625,12 +633,11 @@ static struct job read_job(struct stmt *s)
 
 static int make_token(char token[static QUEUE_TOKEN], struct err *e)
 {
-    uint8_t random[QUEUE_TOKEN / 2];
+    struct digest random; /* any 16 bytes */
 
-    if (rng_bytes(random, sizeof random, e))
+    if (rng_bytes(&random, sizeof random, e))
         return -1;
-    for (size_t i = 0; i < sizeof random; i++)
-        snprintf(token + 2 * i, 3, "%02x", random[i]);
+    digest_text(random, token);
     return 0;
 }
 
@@ -688,18 +695,39 @@ int queue_paused(struct queue *q, struct span queue, char reason[static 256], st
     return rc;
 }
 
-int queue_claim(struct queue *q, const struct claim *c, int n, struct err *e)
+/* What has become due in the last moment may wait for another: a look costs as much
+ * as a claim. 1: it was looked. */
+static int wake_now_and_then(struct queue *q, struct span queue, struct err *e)
 {
-    char reason[256];
-    int claimed = 0, rc = queue_paused(q, c->queue, reason, e);
+    int64_t now = clock_boot_ms();
 
-    if (rc)
-        return rc < 0 ? -1 : 0;
-    if (queue_wake(q, c->queue, e))
-        return -1;
+    if (q->woken && now - q->woken < QUEUE_WAKE_MS)
+        return 0;
+    q->woken = now;
+    return queue_wake(q, queue, e) ? -1 : 1;
+}
+
+static int claim_ready(struct queue *q, const struct claim *c, int n, struct err *e)
+{
+    int claimed = 0, rc = 1;
+
     while (claimed < n && (rc = claim_one(q, c, e)) == 1)
         claimed++;
     return rc < 0 ? -1 : claimed;
+}
+
+int queue_claim(struct queue *q, const struct claim *c, int n, struct err *e)
+{
+    char reason[256];
+    int claimed, woken, rc = queue_paused(q, c->queue, reason, e);
+
+    if (rc)
+        return rc < 0 ? -1 : 0;
+    woken = wake_now_and_then(q, c->queue, e);
+    claimed = woken < 0 ? -1 : claim_ready(q, c, n, e);
+    if (claimed || woken)
+        return claimed;
+    return queue_wake(q, c->queue, e) ? -1 : claim_ready(q, c, n, e);
 }
 
 /* --- waiting ------------------------------------------------------------ */

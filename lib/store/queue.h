@@ -23,6 +23,7 @@ enum {
     QUEUE_TOKEN = 33,
     QUEUE_ERROR_MAX = 1000, /* bytes kept of what a failed attempt says */
     QUEUE_CRASHES = 3,
+    QUEUE_WAKE_MS = 100, /* what comes due is ready so much later, at most */
     /* The lease of a job that a worker has ends so long after its handler's time is
      * over: TERM, KILL, and a busy box. */
     QUEUE_HOLDER_MS = 15000
@@ -59,10 +60,12 @@ enum queue_failure {
     QUEUE_RELEASE, /* not the job's fault: as if it had not been given out */
 };
 
+/* One that claims does so from one queue. */
 struct queue {
     struct store *st;
     const char *boot; /* the id of this boot */
     int64_t change;   /* the last change of any row */
+    int64_t woken;    /* boot ms: when it was last looked what came due; 0: never */
     struct queue_sql *sql;
     struct buf scratch;
 };
