@@ -25,6 +25,9 @@ installed() {
     for p in "$top"/lib/projectors/*.jq; do
         cmp "$p" "dest/usr/local/share/lifeboat/projectors/${p##*/}"
     done
+    for c in "$top"/lib/config/*.json; do
+        cmp "$c" "dest/usr/local/share/lifeboat/${c##*/}"
+    done
     for s in standby backup dpkg-events; do
         [ -x "dest/usr/local/share/lifeboat/$s" ]
     done
