@@ -620,7 +620,7 @@ put_long() {
         .payload | (length == 4000004) and endswith("end\n")] == [true, true])' document
     evstore-export --order seq --follow --after start >followed &
     pid=$!
-    wait_until 20 grep -q lifeboat_cursor followed
+    wait_until 20 eval '[ "$(grep -vc lifeboat_cursor followed)" -eq 8 ]'
     kill $pid
     grep -v lifeboat_cursor followed | cmp - stored
 }

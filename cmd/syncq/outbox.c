@@ -391,12 +391,28 @@ static void end_flush(bool wait)
     report = -1;
 }
 
+/* The next flush begins when this one has ended, or after more has come in. */
+static void await_flush(void)
+{
+    while (flusher && put_in) {
+        struct pollfd p[] = {{.fd = in.reader.fd, .events = POLLIN},
+                             {.fd = report, .events = POLLIN}};
+
+        if (stop_poll(p, 2, -1) < 0 || p[0].revents)
+            return;
+        end_flush(true);
+        start_flush();
+    }
+}
+
 /* Older items go first, and whoever queued those has tried, or did not want to. */
 static int try_now(struct err *e)
 {
     int older;
 
     end_flush(false);
+    if (flusher && in.drained)
+        await_flush();
     if (!put_in || flusher)
         return 0;
     older = outbox_ready(&outbox, first_id, e);

@@ -57,6 +57,7 @@ static int fill(struct lines *in, struct err *e)
 
     arena_reset(&in->arena);
     line_release(&in->reader);
+    in->drained = false;
     while (n < BATCH_ROWS && !stop_signal()) {
         enum line_result got = line_next(&in->reader, !n, &l, e);
 
@@ -64,7 +65,8 @@ static int fill(struct lines *in, struct err *e)
             return -1;
         if (got == LINE_EOF)
             return 0;
-        if (got == LINE_NONE && n)
+        in->drained = got == LINE_NONE;
+        if (in->drained && n)
             break;
         if (got != LINE_NONE && take_line(in, &l, got == LINE_LONG, e))
             return -1;

@@ -26,6 +26,7 @@ struct lines {
     struct json json;   /* scratch, for take */
     struct rejects rejects;
     uint64_t received, bytes;
+    bool drained; /* for store: no further line was waiting when the batch ended */
 
     struct line_reader reader;
 };
