@@ -73,6 +73,8 @@ once_judge() {
     [ -z "$recorded" ] || [ "$(wc -l <pids)" -eq "$before" ] || find_fault 'recorded, and run again'
     [ "$(wc -l <pids)" -le 2 ] || find_fault "run $(wc -l <pids) times"
     rerun once_cmd
+    # Parts of a run that could not even be forgotten are purge's.
+    rerun kvcache purge -q -d s
     [ "$(sqlite3 s 'SELECT count(DISTINCT id) FROM idempotency_result' 2>&1)" = 1 ] ||
         find_fault 'parts are left of a run that is gone'
 }
