@@ -244,7 +244,7 @@ static int by_text(const void *a, const void *b)
 
 static int by_seed(const void *a, const void *b)
 {
-    return memcmp(a, b, 19);
+    return memcmp(a, b, 29);
 }
 
 static void write_ids(int fd)
@@ -264,7 +264,7 @@ static void check_fork(void)
 {
     static char ids[FORKS * EACH][37];
     struct err e = ERR_NONE;
-    char before[37], seeds[FORKS][19];
+    char before[37], seeds[FORKS][29];
     int fds[2], sane = 1, twice = 0, ascending = 1, status;
 
     clock_fix_ms(noon);
@@ -282,8 +282,8 @@ static void check_fork(void)
         }
         close(fds[0]);
         sane = sane && wait(&status) > 0 && status == 0;
-        memcpy(seeds[child], ids[child * EACH], 18);
-        seeds[child][18] = '\0';
+        memcpy(seeds[child], ids[child * EACH], 28); /* all of the counter */
+        seeds[child][28] = '\0';
     }
     ok(sane, "%d forked children make %d ids each", FORKS, EACH);
     ok(ascending, "each child's ids ascend, from its parent's last one on");
