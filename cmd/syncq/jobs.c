@@ -90,20 +90,6 @@ static int put_one(size_t i, struct err *e)
     return add_echo(id, key, rc == 1) ? err_memory(e) : 0;
 }
 
-/* How many more jobs may wait. */
-static int room_left(int64_t *room, struct err *e)
-{
-    int64_t waiting;
-
-    *room = INT64_MAX;
-    if (!max_pending)
-        return 0;
-    if (queue_pending(&queue, model.queue, max_pending, &waiting, e))
-        return -1;
-    *room = waiting < max_pending ? max_pending - waiting : 0;
-    return 0;
-}
-
 static int refuse_full(const struct item *item, struct err *e)
 {
     return err_set(e, EX_TEMPFAIL,
@@ -123,7 +109,7 @@ static int put_some(size_t *i, bool *full, struct err *e)
         return -1;
     begun = clock_boot_ms();
     *full = false;
-    if (room_left(&room, e))
+    if (queue_room(&queue, model.queue, max_pending, &room, e))
         return -1;
     do {
         if (!room--) {

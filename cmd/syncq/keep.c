@@ -17,7 +17,7 @@ static void open_keep(enum store_mode mode)
     struct err e = ERR_NONE;
 
     open_queue(mode);
-    cli_check(keep_open(&keep, &store, &queue.change, &e), &e);
+    cli_check(keep_open(&keep, &queue.jobs, &e), &e);
 }
 
 /* Dies of what went wrong between begin and commit; nothing of it is kept. */

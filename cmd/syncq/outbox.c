@@ -218,20 +218,6 @@ static int put_one(struct item *item, struct err *e)
     return add_echo(span_of(key), NULL) ? err_memory(e) : 0;
 }
 
-/* How many more items may wait. */
-static int room_left(int64_t *room, struct err *e)
-{
-    int64_t waiting;
-
-    *room = INT64_MAX;
-    if (!destination.max_pending)
-        return 0;
-    if (queue_pending(&queue, span_of(destination.name), destination.max_pending, &waiting, e))
-        return -1;
-    *room = waiting < destination.max_pending ? destination.max_pending - waiting : 0;
-    return 0;
-}
-
 /* Puts items from *i on, in one transaction; leaves *i behind the last. */
 static int put_some(size_t *i, bool *full, struct err *e)
 {
@@ -240,7 +226,7 @@ static int put_some(size_t *i, bool *full, struct err *e)
     if (queue_begin(&queue, e))
         return -1;
     begun = clock_boot_ms();
-    if (room_left(&room, e))
+    if (queue_room(&queue, span_of(destination.name), destination.max_pending, &room, e))
         return -1;
     do {
         int rc = is_known(&items[*i], e);

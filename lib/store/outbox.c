@@ -1,7 +1,6 @@
 #include "store/outbox.h"
 
 #include "base/clock.h"
-#include "text/utf8.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,15 +8,8 @@
 
 enum { WAKE_MAX = 1000 };
 
-/* The index idx_job_ready stands on these words, and on the one priority. */
-#define READY "status = 'pending' AND wake_ms IS NULL"
-
-/* Waits for its time, which has come: it is of another boot, or the clock has
- * reached it. ?2 is this boot, ?3 its ms, ?4 the wall clock, ?5 how many. */
-#define DUE                                                                                        \
-    "SELECT id FROM job_queue WHERE queue_name = ?1 AND status = 'pending' AND "                   \
-    "wake_ms IS NOT NULL AND CASE wake_boot_id WHEN ?2 THEN wake_ms <= ?3 "                        \
-    "WHEN 'wall' THEN wake_ms <= ?4 ELSE 1 END LIMIT ?5"
+/* ?5: how many. */
+#define DUE "SELECT id FROM (" JOBS_DUE("pending") ") LIMIT ?5"
 
 /* The lane of an item waits as long as one of it does. */
 #define LANE_FREE                                                                                  \
@@ -27,24 +19,15 @@ enum { WAKE_MAX = 1000 };
 
 #define ITEM_COLUMNS "id, retry_count, max_retries, idempotency_key, lane, payload"
 
-/* What this attempt said, behind what earlier ones did; not all of these. */
-#define HISTORY(at, why)                                                                           \
-    "errors_json = json_insert(CASE "                                                              \
-    "WHEN errors_json IS NULL THEN '[]' "                                                          \
-    "WHEN json_array_length(errors_json) >= 10 THEN json_remove(errors_json, '$[0]') "             \
-    "ELSE errors_json END, '$[#]', json_object('attempt', attempts + 1, 'at', " at                 \
-    ", 'error', " why ")), error_message = " why
-
 struct outbox_sql {
-    struct stmt last_change, find, older, held_back, due, wake, next, next_of_lanes, sent, again,
-        dead, dead_letter, state, alive, unreachable, pause, owed, settle, remaining;
+    struct stmt find, older, held_back, due, wake, next, next_of_lanes, sent, again, dead, state,
+        alive, unreachable, owed, settle, remaining;
 };
 
 static const struct outbox_sql texts = {
-    .last_change = {.sql = "SELECT max(change) FROM job_queue"},
     .find = {.sql = "SELECT status, payload FROM job_queue INDEXED BY idx_job_key "
                     "WHERE queue_name = ?1 AND idempotency_key = ?2 ORDER BY id DESC LIMIT 1"},
-    .older = {.sql = "SELECT 1 FROM job_queue WHERE queue_name = ?1 AND " READY
+    .older = {.sql = "SELECT 1 FROM job_queue WHERE queue_name = ?1 AND " JOBS_READY
                      " AND priority = 5 AND id < ?2 LIMIT 1"},
     .held_back = {.sql = "SELECT 1 FROM job_queue WHERE queue_name = ?1 AND status = 'pending' AND "
                          "wake_ms IS NOT NULL AND lane IS NULL LIMIT 1"},
@@ -52,29 +35,21 @@ static const struct outbox_sql texts = {
     .wake = {.sql = "UPDATE job_queue SET wake_boot_id = NULL, wake_ms = NULL "
                     "WHERE id IN (" DUE ")"},
     .next = {.sql = "SELECT " ITEM_COLUMNS " FROM job_queue INDEXED BY idx_job_ready "
-                    "WHERE queue_name = ?1 AND " READY " AND priority = 5 AND id > ?2 AND "
+                    "WHERE queue_name = ?1 AND " JOBS_READY " AND priority = 5 AND id > ?2 AND "
                     "(lane IS NULL OR " LANE_FREE ") ORDER BY id"},
     .next_of_lanes = {.sql = "SELECT " ITEM_COLUMNS " FROM job_queue INDEXED BY idx_job_lane "
-                             "WHERE queue_name = ?1 AND " READY " AND lane IS NOT NULL AND "
+                             "WHERE queue_name = ?1 AND " JOBS_READY " AND lane IS NOT NULL AND "
                              "id > ?2 AND " LANE_FREE " ORDER BY id"},
     .sent = {.sql = "UPDATE job_queue SET status = 'completed', completed_at = ?2, "
                     "started_at = ?2, attempts = attempts + 1, owed = ?3, error_message = NULL, "
                     "change = ?4 WHERE id = ?1 AND status = 'pending'"},
     .again = {.sql = "UPDATE job_queue SET wake_boot_id = ?2, wake_ms = ?3, scheduled_at = ?4, "
                      "started_at = ?5, attempts = attempts + 1, retry_count = retry_count + 1, "
-                     "change = ?6, " HISTORY("?5", "?7") " WHERE id = ?1 AND status = 'pending'"},
+                     "change = ?6, " JOBS_HISTORY("attempts + 1", "?5",
+                                                  "?7") " WHERE id = ?1 AND status = 'pending'"},
     .dead = {.sql = "UPDATE job_queue SET status = 'failed', completed_at = ?2, started_at = ?2, "
-                    "attempts = attempts + 1, change = ?3, " HISTORY(
-                        "?2", "?4") " WHERE id = ?1 AND status = 'pending'"},
-    .dead_letter = {.sql =
-                        "INSERT OR REPLACE INTO job_queue_dead_letter(original_job_id, queue_name, "
-                        "job_type, priority, lane, unique_key, idempotency_key, max_retries, "
-                        "timeout_seconds, error_message, errors_json, failure_count, failed_at, "
-                        "original_created_at, payload) "
-                        "SELECT id, queue_name, job_type, priority, lane, unique_key, "
-                        "idempotency_key, max_retries, timeout_seconds, error_message, "
-                        "errors_json, attempts, completed_at, created_at, payload "
-                        "FROM job_queue WHERE id = ?1 AND status = 'failed'"},
+                    "attempts = attempts + 1, change = ?3, " JOBS_HISTORY(
+                        "attempts + 1", "?2", "?4") " WHERE id = ?1 AND status = 'pending'"},
     .state = {.sql = "SELECT paused, CASE WHEN paused THEN reason ELSE error_message END, "
                      "endpoint_failures, CASE wake_boot_id WHEN ?2 THEN wake_ms - ?3 ELSE 0 END "
                      "FROM queue_state WHERE queue_name = ?1"},
@@ -88,35 +63,25 @@ static const struct outbox_sql texts = {
                            "ON CONFLICT(queue_name) DO UPDATE SET "
                            "endpoint_failures = endpoint_failures + 1, wake_boot_id = ?2, "
                            "wake_ms = ?3, error_message = ?4, changed_at = ?5"},
-    .pause = {.sql = "INSERT INTO queue_state(queue_name, paused, reason, changed_at) "
-                     "VALUES(?1, 1, ?2, ?3) ON CONFLICT(queue_name) DO UPDATE SET paused = 1, "
-                     "reason = ?2, changed_at = ?3"},
     .owed = {.sql = "SELECT id, payload FROM job_queue INDEXED BY idx_job_owed "
                     "WHERE queue_name = ?1 AND owed = 1 AND id > ?2 ORDER BY id LIMIT ?3"},
     .settle = {.sql = "UPDATE job_queue SET owed = 0 "
                       "WHERE queue_name = ?1 AND owed = 1 AND id <= ?2"},
-    .remaining = {.sql = "SELECT (SELECT count(*) FROM job_queue WHERE queue_name = ?1 AND " READY
-                         ") + (SELECT count(*) FROM job_queue WHERE queue_name = ?1 AND "
-                         "status = 'pending' AND wake_ms IS NOT NULL)"},
+    .remaining = {.sql =
+                      "SELECT (SELECT count(*) FROM job_queue WHERE queue_name = ?1 AND " JOBS_READY
+                      ") + (SELECT count(*) FROM job_queue WHERE queue_name = ?1 AND "
+                      "status = 'pending' AND wake_ms IS NOT NULL)"},
 };
-
-/* The kernel's id of this boot; where there is none, one for all boots. */
-static struct span this_boot(void)
-{
-    const char *id = clock_boot_id();
-
-    return span_of(*id ? id : "unknown");
-}
 
 /* --- opening, transactions ---------------------------------------------- */
 
 int outbox_open(struct outbox *o, struct store *st, struct span name, struct err *e)
 {
-    *o = (struct outbox){.st = st, .name = name, .sql = malloc(sizeof *o->sql)};
+    *o = (struct outbox){.name = name, .sql = malloc(sizeof *o->sql)};
     if (!o->sql)
         return err_memory(e);
     *o->sql = texts;
-    return 0;
+    return jobs_open(&o->jobs, st, e);
 }
 
 void outbox_close(struct outbox *o)
@@ -126,41 +91,29 @@ void outbox_close(struct outbox *o)
     for (size_t i = 0; o->sql && i < sizeof *o->sql / sizeof *s; i++)
         stmt_free(&s[i]);
     free(o->sql);
-    buf_free(&o->scratch);
+    jobs_close(&o->jobs);
     *o = (struct outbox){0};
 }
 
 int outbox_begin(struct outbox *o, struct err *e)
 {
-    struct stmt *s = &o->sql->last_change;
-    int rc;
-
-    if (store_begin(o->st, e))
-        return -1;
-    rc = stmt_ready(s, &o->st->db, e) ? -1 : stmt_step(s, e);
-    if (rc < 0) {
-        store_rollback(o->st);
-        return -1;
-    }
-    o->change = stmt_int(s, 0);
-    stmt_reset(s);
-    return 0;
+    return jobs_begin(&o->jobs, e);
 }
 
 int outbox_commit(struct outbox *o, struct err *e)
 {
-    return store_commit(o->st, e);
+    return jobs_commit(&o->jobs, e);
 }
 
 void outbox_rollback(struct outbox *o)
 {
-    store_rollback(o->st);
+    jobs_rollback(&o->jobs);
 }
 
 /* A statement of this destination, ready but for what is its own. */
 static int of_name(struct outbox *o, struct stmt *s, struct err *e)
 {
-    if (stmt_ready(s, &o->st->db, e))
+    if (stmt_ready(s, &o->jobs.st->db, e))
         return -1;
     stmt_bind_span(s, 1, o->name);
     return 0;
@@ -174,22 +127,6 @@ static int any(struct stmt *s, struct err *e)
     if (rc == 1)
         stmt_reset(s);
     return rc;
-}
-
-/* What is kept of a text: valid UTF-8, not too long. */
-static struct span clean_text(struct outbox *o, struct span why)
-{
-    const char *p = why.p, *end = why.p + why.n;
-
-    buf_clear(&o->scratch);
-    while (p < end && o->scratch.len < OUTBOX_TEXT_MAX) {
-        size_t n = utf8_length(p, end);
-
-        if (n ? buf_add(&o->scratch, p, n) : buf_addc(&o->scratch, '?'))
-            return SPAN("out of memory");
-        p += n ? n : 1;
-    }
-    return buf_span(&o->scratch);
 }
 
 /* --- looking ------------------------------------------------------------ */
@@ -246,11 +183,9 @@ int outbox_rewind(struct outbox *o, struct err *e)
 
 static int ready_for_due(struct outbox *o, struct stmt *s, int64_t most, struct err *e)
 {
-    if (of_name(o, s, e))
+    if (stmt_ready(s, &o->jobs.st->db, e))
         return -1;
-    stmt_bind_span(s, 2, this_boot());
-    stmt_bind_int(s, 3, clock_boot_ms());
-    stmt_bind_int(s, 4, clock_now_ms());
+    jobs_bind_due(&o->jobs, s, o->name);
     stmt_bind_int(s, 5, most);
     return 0;
 }
@@ -267,7 +202,7 @@ int outbox_wake(struct outbox *o, struct err *e)
         outbox_rollback(o);
         return -1;
     }
-    woken = sqlite3_changes(o->st->db.handle);
+    woken = sqlite3_changes(o->jobs.st->db.handle);
     return outbox_commit(o, e) || outbox_rewind(o, e) ? -1 : woken;
 }
 
@@ -302,29 +237,26 @@ int outbox_sent(struct outbox *o, int64_t id, bool owed, struct err *e)
 {
     struct stmt *s = &o->sql->sent;
 
-    if (stmt_ready(s, &o->st->db, e))
+    if (stmt_ready(s, &o->jobs.st->db, e))
         return -1;
     stmt_bind_int(s, 1, id);
     stmt_bind_int(s, 2, clock_now_ms());
     stmt_bind_int(s, 3, owed);
-    stmt_bind_int(s, 4, ++o->change);
+    stmt_bind_int(s, 4, ++o->jobs.change);
     return stmt_run(s, e);
 }
 
 static int give_up(struct outbox *o, int64_t id, struct span why, struct err *e)
 {
-    struct stmt *s = &o->sql->dead, *letter = &o->sql->dead_letter;
+    struct stmt *s = &o->sql->dead;
 
-    if (stmt_ready(s, &o->st->db, e))
+    if (stmt_ready(s, &o->jobs.st->db, e))
         return -1;
     stmt_bind_int(s, 1, id);
     stmt_bind_int(s, 2, clock_now_ms());
-    stmt_bind_int(s, 3, ++o->change);
+    stmt_bind_int(s, 3, ++o->jobs.change);
     stmt_bind_span(s, 4, why);
-    if (stmt_run(s, e) || stmt_ready(letter, &o->st->db, e))
-        return -1;
-    stmt_bind_int(letter, 1, id);
-    return stmt_run(letter, e) ? -1 : 1;
+    return stmt_run(s, e) || jobs_bury(&o->jobs, id, e) ? -1 : 1;
 }
 
 int outbox_refused(struct outbox *o, const struct outbox_attempt *a, int64_t wait_ms,
@@ -333,18 +265,19 @@ int outbox_refused(struct outbox *o, const struct outbox_attempt *a, int64_t wai
     struct stmt *s = &o->sql->again;
     int64_t now = clock_now_ms();
 
-    why = clean_text(o, why);
+    if (jobs_clean(&o->jobs, &why, e))
+        return -1;
     if (a->retry_count >= a->max_retries)
         return give_up(o, a->id, why, e);
     o->held_back = o->held_back || !a->has_lane;
-    if (stmt_ready(s, &o->st->db, e))
+    if (stmt_ready(s, &o->jobs.st->db, e))
         return -1;
     stmt_bind_int(s, 1, a->id);
-    stmt_bind_span(s, 2, this_boot());
+    stmt_bind_span(s, 2, span_of(o->jobs.boot));
     stmt_bind_int(s, 3, clock_boot_ms() + wait_ms);
     stmt_bind_int(s, 4, now + wait_ms);
     stmt_bind_int(s, 5, now);
-    stmt_bind_int(s, 6, ++o->change);
+    stmt_bind_int(s, 6, ++o->jobs.change);
     stmt_bind_span(s, 7, why);
     return stmt_run(s, e);
 }
@@ -359,7 +292,7 @@ int outbox_state(struct outbox *o, struct outbox_state *state, struct err *e)
     *state = (struct outbox_state){0};
     if (of_name(o, s, e))
         return -1;
-    stmt_bind_span(s, 2, this_boot());
+    stmt_bind_span(s, 2, span_of(o->jobs.boot));
     stmt_bind_int(s, 3, clock_boot_ms());
     rc = stmt_step(s, e);
     if (rc < 1)
@@ -387,10 +320,9 @@ int outbox_unreachable(struct outbox *o, int64_t wait_ms, struct span why, struc
 {
     struct stmt *s = &o->sql->unreachable;
 
-    why = clean_text(o, why);
-    if (of_name(o, s, e))
+    if (jobs_clean(&o->jobs, &why, e) || of_name(o, s, e))
         return -1;
-    stmt_bind_span(s, 2, this_boot());
+    stmt_bind_span(s, 2, span_of(o->jobs.boot));
     stmt_bind_int(s, 3, clock_boot_ms() + wait_ms);
     stmt_bind_span(s, 4, why);
     stmt_bind_int(s, 5, clock_now_ms());
@@ -399,14 +331,7 @@ int outbox_unreachable(struct outbox *o, int64_t wait_ms, struct span why, struc
 
 int outbox_pause(struct outbox *o, struct span why, struct err *e)
 {
-    struct stmt *s = &o->sql->pause;
-
-    why = clean_text(o, why);
-    if (of_name(o, s, e))
-        return -1;
-    stmt_bind_span(s, 2, why);
-    stmt_bind_int(s, 3, clock_now_ms());
-    return stmt_run(s, e);
+    return jobs_clean(&o->jobs, &why, e) || jobs_pause(&o->jobs, o->name, why, e) ? -1 : 0;
 }
 
 /* --- on_success --------------------------------------------------------- */

@@ -12,21 +12,19 @@
 #ifndef LIFEBOAT_OUTBOX_H
 #define LIFEBOAT_OUTBOX_H
 
-#include "core/store.h"
+#include "core/jobs.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { OUTBOX_PRIORITY = 5, OUTBOX_TEXT_MAX = 1000 };
+enum { OUTBOX_PRIORITY = 5 };
 
 struct outbox {
-    struct store *st;
+    struct jobs jobs;
     struct span name;
-    int64_t change; /* the last change of any row, within a transaction */
     int64_t after;  /* items up to this id were looked at in this pass */
     bool held_back; /* the first item without a lane waits */
     struct outbox_sql *sql;
-    struct buf scratch;
 };
 
 struct outbox_item {

@@ -4,7 +4,6 @@
 #include "base/hash.h"
 #include "base/rng.h"
 #include "core/backoff.h"
-#include "text/utf8.h"
 #include "text/uuid7.h"
 
 #include <stdio.h>
@@ -13,40 +12,12 @@
 
 enum { WAKE_MAX = 1000 };
 
-/* Held back by the wall clock; no boot has such an id. */
-#define WALL "wall"
-
-/* A job is ready: the indexes stand on these words. */
-#define READY "status = 'pending' AND wake_ms IS NULL"
-
-/* What holds a row back is over: it is of another boot, or its time has come. ?2
- * is this boot, ?3 its ms, ?4 the wall clock. Ids of boots sort before 'wall'. */
-#define DUE(status)                                                                                \
-    "SELECT id FROM job_queue WHERE queue_name = ?1 AND status = '" status "' AND "                \
-    "wake_boot_id = '" WALL "' AND wake_ms <= ?4 "                                                 \
-    "UNION ALL SELECT id FROM job_queue WHERE queue_name = ?1 AND status = '" status "' AND "      \
-    "wake_boot_id = ?2 AND wake_ms <= ?3 "                                                         \
-    "UNION ALL SELECT id FROM job_queue WHERE queue_name = ?1 AND status = '" status "' AND "      \
-    "wake_boot_id < ?2 AND wake_ms IS NOT NULL "                                                   \
-    "UNION ALL SELECT id FROM job_queue WHERE queue_name = ?1 AND status = '" status "' AND "      \
-    "wake_boot_id > ?2 AND wake_boot_id < '" WALL "' AND wake_ms IS NOT NULL"
-
-/* What this attempt said, behind what earlier ones did; not all of these. */
-#define HISTORY(at, why)                                                                           \
-    "errors_json = json_insert(CASE "                                                              \
-    "WHEN errors_json IS NULL THEN '[]' "                                                          \
-    "WHEN json_array_length(errors_json) >= 10 THEN json_remove(errors_json, '$[0]') "             \
-    "ELSE errors_json END, '$[#]', json_object('attempt', attempts, 'at', " at ", 'error', " why   \
-    ")), error_message = " why
-
 struct queue_sql {
-    struct stmt last_change, put, holder_of_key, state, promote, expired, next, next_of_type, take,
-        held, counts, get, complete, again, release, dead_letter, dead, extend, holders, of_holder,
-        in_wait, due, pause, resume;
+    struct stmt put, holder_of_key, state, promote, expired, next, next_of_type, take, held, counts,
+        get, complete, again, release, dead, extend, holders, of_holder, in_wait, due, resume;
 };
 
 static const struct queue_sql texts = {
-    .last_change = {.sql = "SELECT max(change) FROM job_queue"},
     .put = {.sql = "INSERT INTO job_queue(queue_name, job_type, priority, wake_boot_id, wake_ms, "
                    "lane, unique_key, idempotency_key, change, scheduled_at, created_at, "
                    "max_retries, timeout_seconds, payload) "
@@ -57,14 +28,14 @@ static const struct queue_sql texts = {
                              "unique_key = ?2 AND status IN ('pending', 'running')"},
     .state = {.sql = "SELECT paused, reason FROM queue_state WHERE queue_name = ?1"},
     .promote = {.sql = "UPDATE job_queue SET wake_boot_id = NULL, wake_ms = NULL "
-                       "WHERE id IN (SELECT id FROM (" DUE("pending") ") LIMIT ?5)"},
-    .expired = {.sql = "SELECT id FROM (" DUE("running") ") LIMIT ?5"},
+                       "WHERE id IN (SELECT id FROM (" JOBS_DUE("pending") ") LIMIT ?5)"},
+    .expired = {.sql = "SELECT id FROM (" JOBS_DUE("running") ") LIMIT ?5"},
     .next = {.sql = "SELECT id, priority, attempts, retry_count, max_retries, timeout_seconds, "
                     "created_at, queue_name, job_type, lane, idempotency_key, payload "
-                    "FROM job_queue WHERE queue_name = ?1 AND " READY
+                    "FROM job_queue WHERE queue_name = ?1 AND " JOBS_READY
                     " ORDER BY priority DESC, id LIMIT 1"},
     .next_of_type = {.sql = "SELECT id, priority FROM job_queue WHERE queue_name = ?1 AND "
-                            "job_type = ?2 AND " READY
+                            "job_type = ?2 AND " JOBS_READY
                             " AND job_type IS NOT NULL ORDER BY priority DESC, id LIMIT 1"},
     .get = {.sql = "SELECT id, priority, attempts, retry_count, max_retries, timeout_seconds, "
                    "created_at, queue_name, job_type, lane, idempotency_key, payload "
@@ -85,23 +56,15 @@ static const struct queue_sql texts = {
     .again = {.sql = "UPDATE job_queue SET status = 'pending', wake_boot_id = ?2, wake_ms = ?3, "
                      "scheduled_at = ?4, lease_token = NULL, lease_holder = NULL, "
                      "retry_count = retry_count + ?5, crash_count = crash_count + ?6, "
-                     "change = ?7, " HISTORY("?8", "?9") " WHERE id = ?1"},
+                     "change = ?7, " JOBS_HISTORY("attempts", "?8", "?9") " WHERE id = ?1"},
     .release = {.sql = "UPDATE job_queue SET status = 'pending', wake_boot_id = NULL, "
                        "wake_ms = NULL, lease_token = NULL, lease_holder = NULL, "
                        "attempts = attempts - 1, change = ?2, error_message = ?3 WHERE id = ?1"},
-    .dead = {.sql = "UPDATE job_queue SET status = 'failed', completed_at = ?2, "
-                    "wake_boot_id = NULL, wake_ms = NULL, lease_token = NULL, "
-                    "lease_holder = NULL, crash_count = crash_count + ?3, change = ?4, " HISTORY(
-                        "?2", "?5") " WHERE id = ?1"},
-    .dead_letter = {.sql =
-                        "INSERT INTO job_queue_dead_letter(original_job_id, queue_name, job_type, "
-                        "priority, lane, unique_key, idempotency_key, max_retries, "
-                        "timeout_seconds, error_message, errors_json, failure_count, failed_at, "
-                        "original_created_at, payload) "
-                        "SELECT id, queue_name, job_type, priority, lane, unique_key, "
-                        "idempotency_key, max_retries, timeout_seconds, error_message, "
-                        "errors_json, attempts, completed_at, created_at, payload "
-                        "FROM job_queue WHERE id = ?1"},
+    .dead = {.sql =
+                 "UPDATE job_queue SET status = 'failed', completed_at = ?2, "
+                 "wake_boot_id = NULL, wake_ms = NULL, lease_token = NULL, "
+                 "lease_holder = NULL, crash_count = crash_count + ?3, change = ?4, " JOBS_HISTORY(
+                     "attempts", "?2", "?5") " WHERE id = ?1"},
     .extend = {.sql = "UPDATE job_queue SET wake_ms = max(wake_ms, ?2 + iif(lease_holder IS NULL, "
                       "0, ?4)), change = ?3 WHERE id = ?1"},
     .holders = {.sql = "SELECT DISTINCT lease_holder FROM job_queue "
@@ -109,13 +72,13 @@ static const struct queue_sql texts = {
     .of_holder = {.sql = "SELECT id FROM job_queue "
                          "WHERE queue_name = ?1 AND lease_holder = ?2 LIMIT ?3"},
     .in_wait = {.sql = "SELECT (SELECT count(*) FROM (SELECT 1 FROM job_queue "
-                       "WHERE queue_name = ?1 AND " READY " LIMIT ?2)) + "
+                       "WHERE queue_name = ?1 AND " JOBS_READY " LIMIT ?2)) + "
                        "(SELECT count(*) FROM (SELECT 1 FROM job_queue WHERE queue_name = ?1 AND "
                        "status = 'pending' AND wake_ms IS NOT NULL LIMIT ?2))"},
     .due = {.sql =
                 "SELECT "
                 "(SELECT min(wake_ms) - ?4 FROM job_queue WHERE queue_name = ?1 AND "
-                "status = 'pending' AND wake_boot_id = '" WALL "' AND wake_ms IS NOT NULL), "
+                "status = 'pending' AND wake_boot_id = '" JOBS_WALL "' AND wake_ms IS NOT NULL), "
                 "(SELECT min(wake_ms) - ?3 FROM job_queue WHERE queue_name = ?1 AND "
                 "status = 'pending' AND wake_boot_id = ?2 AND wake_ms IS NOT NULL), "
                 "(SELECT min(wake_ms) - ?3 FROM job_queue WHERE queue_name = ?1 AND "
@@ -124,10 +87,7 @@ static const struct queue_sql texts = {
                 "status IN ('pending', 'running') AND wake_boot_id < ?2 AND wake_ms IS NOT NULL) "
                 "OR EXISTS (SELECT 1 FROM job_queue WHERE queue_name = ?1 AND "
                 "status IN ('pending', 'running') AND wake_boot_id > ?2 AND "
-                "wake_boot_id < '" WALL "' AND wake_ms IS NOT NULL))"},
-    .pause = {.sql = "INSERT INTO queue_state(queue_name, paused, reason, changed_at) "
-                     "VALUES(?1, 1, ?2, ?3) ON CONFLICT(queue_name) DO UPDATE SET paused = 1, "
-                     "reason = excluded.reason, changed_at = excluded.changed_at"},
+                "wake_boot_id < '" JOBS_WALL "' AND wake_ms IS NOT NULL))"},
     .resume = {.sql = "UPDATE queue_state SET paused = 0, reason = NULL, endpoint_failures = 0, "
                       "wake_boot_id = NULL, wake_ms = NULL, changed_at = ?2 "
                       "WHERE queue_name = ?1"},
@@ -150,14 +110,11 @@ bool queue_name_ok(struct span s)
 
 int queue_open(struct queue *q, struct store *st, struct err *e)
 {
-    *q = (struct queue){.st = st, .boot = clock_boot_name()};
-    if (!q->boot)
-        return err_sys(e, EX_TEMPFAIL, "unable to read the id of this boot");
-    q->sql = malloc(sizeof *q->sql);
+    *q = (struct queue){.sql = malloc(sizeof *q->sql)};
     if (!q->sql)
         return err_memory(e);
     *q->sql = texts;
-    return 0;
+    return jobs_open(&q->jobs, st, e);
 }
 
 void queue_close(struct queue *q)
@@ -167,35 +124,23 @@ void queue_close(struct queue *q)
     for (size_t i = 0; q->sql && i < sizeof *q->sql / sizeof *s; i++)
         stmt_free(&s[i]);
     free(q->sql);
-    buf_free(&q->scratch);
+    jobs_close(&q->jobs);
     *q = (struct queue){0};
 }
 
 int queue_begin(struct queue *q, struct err *e)
 {
-    struct stmt *s = &q->sql->last_change;
-    int rc;
-
-    if (store_begin(q->st, e))
-        return -1;
-    rc = stmt_ready(s, &q->st->db, e) ? -1 : stmt_step(s, e);
-    if (rc < 0) {
-        store_rollback(q->st);
-        return -1;
-    }
-    q->change = stmt_int(s, 0);
-    stmt_reset(s);
-    return 0;
+    return jobs_begin(&q->jobs, e);
 }
 
 int queue_commit(struct queue *q, struct err *e)
 {
-    return store_commit(q->st, e);
+    return jobs_commit(&q->jobs, e);
 }
 
 void queue_rollback(struct queue *q)
 {
-    store_rollback(q->st);
+    jobs_rollback(&q->jobs);
 }
 
 /* --- enqueue ------------------------------------------------------------ */
@@ -215,7 +160,7 @@ static int find_holder(struct queue *q, const struct new_job *n, int64_t *id, ch
     struct stmt *s = &q->sql->holder_of_key;
     int rc;
 
-    if (stmt_ready(s, &q->st->db, e))
+    if (stmt_ready(s, &q->jobs.st->db, e))
         return -1;
     stmt_bind_span(s, 1, n->queue);
     stmt_bind_span(s, 2, n->unique);
@@ -240,7 +185,7 @@ static void bind_new(struct stmt *s, const struct new_job *n, const char *key, i
     stmt_bind_span(s, 2, n->type);
     stmt_bind_int(s, 3, n->priority);
     if (later) {
-        stmt_bind_span(s, 4, SPAN(WALL));
+        stmt_bind_span(s, 4, SPAN(JOBS_WALL));
         stmt_bind_int(s, 5, n->at_ms);
     } else {
         stmt_bind_null(s, 4);
@@ -266,29 +211,32 @@ int queue_put(struct queue *q, const struct new_job *n, int64_t *id, char key[st
         copy_key(n->idempotency_key, key);
     else if (uuid7_new(key, e))
         return -1;
-    if (stmt_ready(s, &q->st->db, e))
+    if (stmt_ready(s, &q->jobs.st->db, e))
         return -1;
-    bind_new(s, n, key, q->change + 1);
+    bind_new(s, n, key, q->jobs.change + 1);
     if (stmt_run(s, e))
         return -1;
-    if (!sqlite3_changes(q->st->db.handle))
+    if (!sqlite3_changes(q->jobs.st->db.handle))
         return find_holder(q, n, id, key, e);
-    q->change++;
-    *id = sqlite3_last_insert_rowid(q->st->db.handle);
+    q->jobs.change++;
+    *id = sqlite3_last_insert_rowid(q->jobs.st->db.handle);
     return 1;
 }
 
-int queue_pending(struct queue *q, struct span queue, int64_t most, int64_t *n, struct err *e)
+int queue_room(struct queue *q, struct span queue, int64_t most, int64_t *room, struct err *e)
 {
     struct stmt *s = &q->sql->in_wait;
 
-    if (stmt_ready(s, &q->st->db, e))
+    *room = INT64_MAX;
+    if (!most)
+        return 0;
+    if (stmt_ready(s, &q->jobs.st->db, e))
         return -1;
     stmt_bind_span(s, 1, queue);
     stmt_bind_int(s, 2, most);
     if (stmt_step(s, e) < 0)
         return -1;
-    *n = stmt_int(s, 0);
+    *room = stmt_int(s, 0) < most ? most - stmt_int(s, 0) : 0;
     stmt_reset(s);
     return 0;
 }
@@ -302,11 +250,11 @@ static int64_t of_lease(struct queue *q, int64_t id, struct span token, int colu
     int64_t value = 0;
     int rc;
 
-    if (stmt_ready(s, &q->st->db, e))
+    if (stmt_ready(s, &q->jobs.st->db, e))
         return -1;
     stmt_bind_int(s, 1, id);
     stmt_bind_span(s, 2, token);
-    stmt_bind_span(s, 3, span_of(q->boot));
+    stmt_bind_span(s, 3, span_of(q->jobs.boot));
     stmt_bind_int(s, 4, clock_boot_ms());
     rc = stmt_step(s, e);
     if (rc == 1) {
@@ -331,10 +279,10 @@ static int give_back(struct queue *q, int64_t id, struct span why, struct err *e
 {
     struct stmt *s = &q->sql->release;
 
-    if (stmt_ready(s, &q->st->db, e))
+    if (stmt_ready(s, &q->jobs.st->db, e))
         return -1;
     stmt_bind_int(s, 1, id);
-    stmt_bind_int(s, 2, ++q->change);
+    stmt_bind_int(s, 2, ++q->jobs.change);
     stmt_bind_span(s, 3, why);
     return stmt_run(s, e);
 }
@@ -347,16 +295,16 @@ static int try_again(struct queue *q, int64_t id, bool crash, int64_t failures, 
     int64_t now = clock_now_ms(), delay;
     uint64_t random;
 
-    if (rng_bytes(&random, sizeof random, e) || stmt_ready(s, &q->st->db, e))
+    if (rng_bytes(&random, sizeof random, e) || stmt_ready(s, &q->jobs.st->db, e))
         return -1;
     delay = backoff_ms(failures, random);
     stmt_bind_int(s, 1, id);
-    stmt_bind_span(s, 2, span_of(q->boot));
+    stmt_bind_span(s, 2, span_of(q->jobs.boot));
     stmt_bind_int(s, 3, clock_boot_ms() + delay);
     stmt_bind_int(s, 4, now + delay);
     stmt_bind_int(s, 5, !crash);
     stmt_bind_int(s, 6, crash);
-    stmt_bind_int(s, 7, ++q->change);
+    stmt_bind_int(s, 7, ++q->jobs.change);
     stmt_bind_int(s, 8, now);
     stmt_bind_span(s, 9, why);
     return stmt_run(s, e);
@@ -364,19 +312,16 @@ static int try_again(struct queue *q, int64_t id, bool crash, int64_t failures, 
 
 static int give_up(struct queue *q, int64_t id, bool crash, struct span why, struct err *e)
 {
-    struct stmt *s = &q->sql->dead, *letter = &q->sql->dead_letter;
+    struct stmt *s = &q->sql->dead;
 
-    if (stmt_ready(s, &q->st->db, e))
+    if (stmt_ready(s, &q->jobs.st->db, e))
         return -1;
     stmt_bind_int(s, 1, id);
     stmt_bind_int(s, 2, clock_now_ms());
     stmt_bind_int(s, 3, crash);
-    stmt_bind_int(s, 4, ++q->change);
+    stmt_bind_int(s, 4, ++q->jobs.change);
     stmt_bind_span(s, 5, why);
-    if (stmt_run(s, e) || stmt_ready(letter, &q->st->db, e))
-        return -1;
-    stmt_bind_int(letter, 1, id);
-    return stmt_run(letter, e);
+    return stmt_run(s, e) || jobs_bury(&q->jobs, id, e) ? -1 : 0;
 }
 
 /* The attempt that is under way has come to nothing. */
@@ -387,10 +332,10 @@ static int end_attempt(struct queue *q, int64_t id, enum queue_failure how, stru
     int64_t retries, max_retries, crashes;
     bool this_time;
 
-    if (stmt_ready(s, &q->st->db, e))
+    if (stmt_ready(s, &q->jobs.st->db, e))
         return -1;
     stmt_bind_int(s, 1, id);
-    stmt_bind_span(s, 2, span_of(q->boot));
+    stmt_bind_span(s, 2, span_of(q->jobs.boot));
     if (stmt_step(s, e) < 0)
         return -1;
     retries = stmt_int(s, 0);
@@ -398,10 +343,8 @@ static int end_attempt(struct queue *q, int64_t id, enum queue_failure how, stru
     crashes = stmt_int(s, 2);
     this_time = stmt_int(s, 3) != 0;
     stmt_reset(s);
-    buf_clear(&q->scratch);
-    if (utf8_mend(why, QUEUE_ERROR_MAX, &q->scratch))
-        return err_memory(e);
-    why = buf_span(&q->scratch);
+    if (jobs_clean(&q->jobs, &why, e))
+        return -1;
     /* A box that went down did so whatever the job was. */
     if (how == QUEUE_RELEASE || (how == QUEUE_CRASH && !this_time))
         return give_back(q, id, why, e);
@@ -427,20 +370,20 @@ int queue_complete(struct queue *q, int64_t id, struct span token, struct span r
 {
     struct stmt *s = &q->sql->complete;
 
-    if (stmt_ready(s, &q->st->db, e))
+    if (stmt_ready(s, &q->jobs.st->db, e))
         return -1;
     stmt_bind_int(s, 1, id);
     stmt_bind_int(s, 2, clock_now_ms());
     stmt_bind_span(s, 3, result);
-    stmt_bind_int(s, 4, q->change + 1);
+    stmt_bind_int(s, 4, q->jobs.change + 1);
     stmt_bind_span(s, 5, token);
-    stmt_bind_span(s, 6, span_of(q->boot));
+    stmt_bind_span(s, 6, span_of(q->jobs.boot));
     stmt_bind_int(s, 7, clock_boot_ms());
     if (stmt_run(s, e))
         return -1;
-    if (!sqlite3_changes(q->st->db.handle))
+    if (!sqlite3_changes(q->jobs.st->db.handle))
         return 0;
-    q->change++;
+    q->jobs.change++;
     return 1;
 }
 
@@ -451,28 +394,20 @@ int queue_extend(struct queue *q, int64_t id, struct span token, int64_t ms, str
 
     if (timeout <= 0)
         return (int)timeout;
-    if (stmt_ready(s, &q->st->db, e))
+    if (stmt_ready(s, &q->jobs.st->db, e))
         return -1;
     stmt_bind_int(s, 1, id);
     stmt_bind_int(s, 2, clock_boot_ms() + (ms < 0 ? timeout * 1000 : ms));
-    stmt_bind_int(s, 3, ++q->change);
+    stmt_bind_int(s, 3, ++q->jobs.change);
     stmt_bind_int(s, 4, QUEUE_HOLDER_MS);
     return stmt_run(s, e) ? -1 : 1;
 }
 
 /* --- what comes back ---------------------------------------------------- */
 
-static void bind_clocks(const struct queue *q, struct stmt *s, struct span queue)
-{
-    stmt_bind_span(s, 1, queue);
-    stmt_bind_span(s, 2, span_of(q->boot));
-    stmt_bind_int(s, 3, clock_boot_ms());
-    stmt_bind_int(s, 4, clock_now_ms());
-}
-
 static void bind_due(const struct queue *q, struct stmt *s, struct span queue)
 {
-    bind_clocks(q, s, queue);
+    jobs_bind_due(&q->jobs, s, queue);
     stmt_bind_int(s, 5, WAKE_MAX);
 }
 
@@ -493,10 +428,10 @@ int queue_wake(struct queue *q, struct span queue, struct err *e)
 {
     struct stmt *promote = &q->sql->promote, *expired = &q->sql->expired;
 
-    if (stmt_ready(promote, &q->st->db, e))
+    if (stmt_ready(promote, &q->jobs.st->db, e))
         return -1;
     bind_due(q, promote, queue);
-    if (stmt_run(promote, e) || stmt_ready(expired, &q->st->db, e))
+    if (stmt_run(promote, e) || stmt_ready(expired, &q->jobs.st->db, e))
         return -1;
     bind_due(q, expired, queue);
     return crash_all(q, expired, SPAN("its lease ended before it was done"), e) < 0 ? -1 : 0;
@@ -506,7 +441,7 @@ static int reap_holder(struct queue *q, struct span queue, int64_t holder, struc
 {
     struct stmt *s = &q->sql->of_holder;
 
-    if (stmt_ready(s, &q->st->db, e))
+    if (stmt_ready(s, &q->jobs.st->db, e))
         return -1;
     stmt_bind_span(s, 1, queue);
     stmt_bind_int(s, 2, holder);
@@ -520,7 +455,7 @@ int queue_reap(struct queue *q, struct span queue, const struct lockfile *work, 
     int64_t gone[64];
     int n = 0, reaped = 0, rc;
 
-    if (stmt_ready(s, &q->st->db, e))
+    if (stmt_ready(s, &q->jobs.st->db, e))
         return -1;
     stmt_bind_span(s, 1, queue);
     while ((rc = stmt_step(s, e)) == 1 && n < 64)
@@ -540,7 +475,7 @@ int queue_orphaned(struct queue *q, struct span queue, const struct lockfile *wo
     struct stmt *s = &q->sql->holders;
     int others = 0, rc = 0;
 
-    if (stmt_ready(s, &q->st->db, e))
+    if (stmt_ready(s, &q->jobs.st->db, e))
         return -1;
     stmt_bind_span(s, 1, queue);
     while (others < 2 && (rc = stmt_step(s, e)) == 1)
@@ -559,7 +494,7 @@ static int best_of_type(struct queue *q, struct span queue, struct span type, in
     struct stmt *s = &q->sql->next_of_type;
     int rc;
 
-    if (stmt_ready(s, &q->st->db, e))
+    if (stmt_ready(s, &q->jobs.st->db, e))
         return -1;
     stmt_bind_span(s, 1, queue);
     stmt_bind_span(s, 2, type);
@@ -606,7 +541,7 @@ static int next_ready(struct queue *q, const struct claim *c, struct stmt **row,
         if (found <= 0)
             return found;
     }
-    if (stmt_ready(*row, &q->st->db, e))
+    if (stmt_ready(*row, &q->jobs.st->db, e))
         return -1;
     if (c->type_count)
         stmt_bind_int(*row, 1, id);
@@ -645,10 +580,10 @@ static int lease(struct queue *q, const struct claim *c, const struct job *j, st
 {
     struct stmt *s = &q->sql->take;
 
-    if (stmt_ready(s, &q->st->db, e))
+    if (stmt_ready(s, &q->jobs.st->db, e))
         return -1;
     stmt_bind_int(s, 1, j->id);
-    stmt_bind_span(s, 2, span_of(q->boot));
+    stmt_bind_span(s, 2, span_of(q->jobs.boot));
     stmt_bind_int(s, 3, clock_boot_ms() + j->timeout_s * 1000 + (c->holder ? QUEUE_HOLDER_MS : 0));
     stmt_bind_span(s, 4, span_of(j->token));
     if (c->holder)
@@ -656,7 +591,7 @@ static int lease(struct queue *q, const struct claim *c, const struct job *j, st
     else
         stmt_bind_null(s, 5);
     stmt_bind_int(s, 6, clock_now_ms());
-    stmt_bind_int(s, 7, ++q->change);
+    stmt_bind_int(s, 7, ++q->jobs.change);
     return stmt_run(s, e);
 }
 
@@ -683,7 +618,7 @@ int queue_paused(struct queue *q, struct span queue, char reason[static 256], st
     int rc;
 
     reason[0] = '\0';
-    if (stmt_ready(s, &q->st->db, e))
+    if (stmt_ready(s, &q->jobs.st->db, e))
         return -1;
     stmt_bind_span(s, 1, queue);
     rc = stmt_step(s, e);
@@ -738,9 +673,9 @@ static int due_in(struct queue *q, struct span queue, int64_t *ms, struct err *e
     struct stmt *s = &q->sql->due;
 
     *ms = -1;
-    if (stmt_ready(s, &q->st->db, e))
+    if (stmt_ready(s, &q->jobs.st->db, e))
         return -1;
-    bind_clocks(q, s, queue);
+    jobs_bind_due(&q->jobs, s, queue);
     if (stmt_step(s, e) < 0)
         return -1;
     for (int i = 0; i < 4; i++)
@@ -770,21 +705,14 @@ int queue_ready(struct queue *q, const struct claim *c, int64_t *in_ms, struct e
 
 int queue_pause(struct queue *q, struct span queue, const char *reason, struct err *e)
 {
-    struct stmt *s = &q->sql->pause;
-
-    if (stmt_ready(s, &q->st->db, e))
-        return -1;
-    stmt_bind_span(s, 1, queue);
-    stmt_bind_span(s, 2, reason ? span_of(reason) : (struct span){NULL, 0});
-    stmt_bind_int(s, 3, clock_now_ms());
-    return stmt_run(s, e);
+    return jobs_pause(&q->jobs, queue, reason ? span_of(reason) : (struct span){NULL, 0}, e);
 }
 
 int queue_resume(struct queue *q, struct span queue, struct err *e)
 {
     struct stmt *s = &q->sql->resume;
 
-    if (stmt_ready(s, &q->st->db, e))
+    if (stmt_ready(s, &q->jobs.st->db, e))
         return -1;
     stmt_bind_span(s, 1, queue);
     stmt_bind_int(s, 2, clock_now_ms());

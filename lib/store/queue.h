@@ -14,14 +14,13 @@
 #define LIFEBOAT_QUEUE_H
 
 #include "base/buf.h"
+#include "core/jobs.h"
 #include "core/lockfile.h"
-#include "core/store.h"
 
 enum {
     QUEUE_NAME_MAX = 100, /* bytes of A-Z a-z 0-9 . _ - */
     QUEUE_TEXT_MAX = 255, /* bytes of a type, a lane, a key */
     QUEUE_TOKEN = 33,
-    QUEUE_ERROR_MAX = 1000, /* bytes kept of what a failed attempt says */
     QUEUE_CRASHES = 3,
     QUEUE_WAKE_MS = 100, /* what comes due is ready so much later, at most */
     /* The lease of a job that a worker has ends so long after its handler's time is
@@ -62,12 +61,9 @@ enum queue_failure {
 
 /* One that claims does so from one queue. */
 struct queue {
-    struct store *st;
-    const char *boot; /* the id of this boot */
-    int64_t change;   /* the last change of any row */
-    int64_t woken;    /* boot ms: when it was last looked what came due; 0: never */
+    struct jobs jobs;
+    int64_t woken; /* boot ms: when it was last looked what came due; 0: never */
     struct queue_sql *sql;
-    struct buf scratch;
 };
 
 bool queue_name_ok(struct span name);
@@ -84,8 +80,8 @@ void queue_rollback(struct queue *q);
 int queue_put(struct queue *q, const struct new_job *n, int64_t *id, char key[static 256],
               struct err *e);
 
-/* Jobs of a queue that wait, ready or not; counting ends at most. */
-int queue_pending(struct queue *q, struct span queue, int64_t most, int64_t *n, struct err *e);
+/* How many more jobs may wait, ready or not, where most of them may; 0: any number. */
+int queue_room(struct queue *q, struct span queue, int64_t most, int64_t *room, struct err *e);
 
 /* Gives out at most n jobs, one by one to each. Returns how many; none if the
  * queue is paused. */

@@ -8,8 +8,7 @@
 enum { PRUNE_ROWS = 1000 };
 
 struct keep_sql {
-    struct stmt revive, revived, remake, holder, drop_letter, letters, ended, remove, known, load,
-        load_letter;
+    struct stmt revive, revived, remake, holder, drop_letter, letters, ended, remove, known, load;
 };
 
 static const struct keep_sql texts = {
@@ -48,19 +47,11 @@ static const struct keep_sql texts = {
                     "?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24) "
                     "ON CONFLICT(queue_name, unique_key) WHERE unique_key IS NOT NULL AND "
                     "status IN ('pending', 'running') DO NOTHING"},
-    .load_letter = {.sql = "INSERT INTO job_queue_dead_letter(original_job_id, queue_name, "
-                           "job_type, priority, lane, unique_key, idempotency_key, max_retries, "
-                           "timeout_seconds, error_message, errors_json, failure_count, "
-                           "failed_at, original_created_at, payload) "
-                           "SELECT id, queue_name, job_type, priority, lane, unique_key, "
-                           "idempotency_key, max_retries, timeout_seconds, error_message, "
-                           "errors_json, attempts, completed_at, created_at, payload "
-                           "FROM job_queue WHERE id = ?1"},
 };
 
-int keep_open(struct keep *k, struct store *st, int64_t *change, struct err *e)
+int keep_open(struct keep *k, struct jobs *jobs, struct err *e)
 {
-    *k = (struct keep){.st = st, .change = change, .sql = malloc(sizeof *k->sql)};
+    *k = (struct keep){.jobs = jobs, .sql = malloc(sizeof *k->sql)};
     if (!k->sql)
         return err_memory(e);
     *k->sql = texts;
@@ -82,10 +73,10 @@ void keep_close(struct keep *k)
 /* Runs a statement about one job; 1 if it changed a row. */
 static int run_on(struct keep *k, struct stmt *s, int64_t id, struct err *e)
 {
-    if (stmt_ready(s, &k->st->db, e))
+    if (stmt_ready(s, &k->jobs->st->db, e))
         return -1;
     stmt_bind_int(s, 1, id);
-    return stmt_run(s, e) ? -1 : sqlite3_changes(k->st->db.handle) > 0;
+    return stmt_run(s, e) ? -1 : sqlite3_changes(k->jobs->st->db.handle) > 0;
 }
 
 /* The one number that a query about a job gives; 0 rows: 0. */
@@ -93,7 +84,7 @@ static int ask(struct keep *k, struct stmt *s, int64_t id, int64_t *n, struct er
 {
     int rc;
 
-    if (stmt_ready(s, &k->st->db, e))
+    if (stmt_ready(s, &k->jobs->st->db, e))
         return -1;
     stmt_bind_int(s, 1, id);
     rc = stmt_step(s, e);
@@ -110,16 +101,16 @@ static int revive(struct keep *k, int64_t id, struct err *e)
     int rc = ask(k, &k->sql->revived, id, &one, e);
     struct stmt *s = rc == 1 ? &k->sql->revive : &k->sql->remake;
 
-    if (rc < 0 || stmt_ready(s, &k->st->db, e))
+    if (rc < 0 || stmt_ready(s, &k->jobs->st->db, e))
         return -1;
     stmt_bind_int(s, 1, id);
     stmt_bind_int(s, 2, clock_now_ms());
-    stmt_bind_int(s, 3, *k->change + 1);
+    stmt_bind_int(s, 3, k->jobs->change + 1);
     if (stmt_run(s, e))
         return -1;
-    if (!sqlite3_changes(k->st->db.handle))
+    if (!sqlite3_changes(k->jobs->st->db.handle))
         return 0;
-    ++*k->change;
+    ++k->jobs->change;
     return 1;
 }
 
@@ -166,7 +157,7 @@ int keep_letters(struct keep *k, struct span queue, int64_t before, int64_t afte
 {
     struct stmt *s = &k->sql->letters;
 
-    if (stmt_ready(s, &k->st->db, e))
+    if (stmt_ready(s, &k->jobs->st->db, e))
         return -1;
     stmt_bind_int(s, 1, after);
     stmt_bind_span(s, 2, queue);
@@ -184,7 +175,7 @@ int keep_prune(struct keep *k, struct span queue, int64_t before, bool *more, st
     int64_t begun = clock_boot_ms();
     int n, i = 0;
 
-    if (stmt_ready(s, &k->st->db, e))
+    if (stmt_ready(s, &k->jobs->st->db, e))
         return -1;
     stmt_bind_span(s, 1, queue);
     stmt_bind_int(s, 2, before);
@@ -192,7 +183,8 @@ int keep_prune(struct keep *k, struct span queue, int64_t before, bool *more, st
     n = read_ids(s, ids, e);
     if (n < 0)
         return -1;
-    while (i < n && (!i || clock_boot_ms() - begun <= BATCH_HOLD_MS || !gate_wanted(&k->st->gate)))
+    while (i < n &&
+           (!i || clock_boot_ms() - begun <= BATCH_HOLD_MS || !gate_wanted(&k->jobs->st->gate)))
         if (run_on(k, &k->sql->remove, ids[i++], e) < 0)
             return -1;
     *more = i < n || n == PRUNE_ROWS;
@@ -206,7 +198,7 @@ static int is_known(struct keep *k, const struct kept_job *j, struct err *e)
     struct stmt *s = &k->sql->known;
     int rc;
 
-    if (stmt_ready(s, &k->st->db, e))
+    if (stmt_ready(s, &k->jobs->st->db, e))
         return -1;
     stmt_bind_span(s, 1, j->queue);
     stmt_bind_span(s, 2, j->idempotency_key);
@@ -259,15 +251,15 @@ int keep_load(struct keep *k, const struct kept_job *job, struct err *e)
     /* The attempt that was under way ended with its box, whatever the job was. */
     j.status = ran ? SPAN("pending") : j.status;
     j.attempts -= ran && j.attempts > 0;
-    if (stmt_ready(s, &k->st->db, e))
+    if (stmt_ready(s, &k->jobs->st->db, e))
         return -1;
-    bind_job(s, &j, ended, *k->change + 1);
+    bind_job(s, &j, ended, k->jobs->change + 1);
     if (stmt_run(s, e))
         return -1;
-    if (!sqlite3_changes(k->st->db.handle))
+    if (!sqlite3_changes(k->jobs->st->db.handle))
         return 0;
-    ++*k->change;
+    ++k->jobs->change;
     if (!j.dead_letter)
         return 1;
-    return run_on(k, &k->sql->load_letter, sqlite3_last_insert_rowid(k->st->db.handle), e);
+    return jobs_bury(k->jobs, sqlite3_last_insert_rowid(k->jobs->st->db.handle), e) ? -1 : 1;
 }

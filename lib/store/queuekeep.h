@@ -6,15 +6,14 @@
 #define LIFEBOAT_QUEUEKEEP_H
 
 #include "base/buf.h"
-#include "core/store.h"
+#include "core/jobs.h"
 
 struct keep {
-    struct store *st;
-    int64_t *change; /* of the queue */
+    struct jobs *jobs; /* of the queue */
     struct keep_sql *sql;
 };
 
-int keep_open(struct keep *k, struct store *st, int64_t *change, struct err *e);
+int keep_open(struct keep *k, struct jobs *jobs, struct err *e);
 void keep_close(struct keep *k);
 
 /* The dead letter of the job of this id goes, and the job is pending again.
