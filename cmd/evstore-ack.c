@@ -76,7 +76,7 @@ static const char *id_from_string(struct span text, struct span *id, size_t *off
 
     if (json_whole(&in.json, text, &v))
         return bad_json(offset);
-    *id = lines_text(&in, &v);
+    *id = json_text_in(&v, &in.arena);
     return id->p ? NULL : json_no_memory;
 }
 
@@ -90,7 +90,7 @@ static const char *id_from_object(struct span text, struct span *id, size_t *off
     if (json_open(&in.json))
         return bad_json(offset);
     while ((rc = json_member(&in.json, &first, &key, &v)) == 1) {
-        struct span name = lines_text(&in, &key);
+        struct span name = json_text_in(&key, &in.arena);
 
         if (!name.p)
             return json_no_memory;
@@ -101,7 +101,7 @@ static const char *id_from_object(struct span text, struct span *id, size_t *off
             return "event_id: is there twice";
         if (v.kind != JSON_STRING)
             return "event_id: wants a string";
-        *id = lines_text(&in, &v);
+        *id = json_text_in(&v, &in.arena);
         if (!id->p)
             return json_no_memory;
     }

@@ -47,19 +47,13 @@ static int64_t max_pending;
 static int take_payload(void *ctx, const struct line *l, struct err *e)
 {
     struct json_value v;
-    struct buf compact = {0};
 
     (void)ctx;
     if (json_whole(&in.json, l->text, &v))
         return lines_refuse(&in, l, json_offset(&in.json), in.json.why, e);
-    items[count] = (struct item){.line = *l, .payload = v.raw};
-    if (v.spaced) {
-        compact.data = arena_alloc(&in.arena, v.raw.n);
-        compact.cap = compact.data ? v.raw.n : 0;
-        if (!compact.data || json_compact(v.raw, &compact))
-            return err_memory(e);
-        items[count].payload = buf_span(&compact);
-    }
+    items[count] = (struct item){.line = *l, .payload = json_compact_in(&v, &in.arena)};
+    if (!items[count].payload.p)
+        return err_memory(e);
     count++;
     return 0;
 }
@@ -319,13 +313,13 @@ static const char *take_member(struct item *item, struct span name, const struct
     if (span_eq(name, SPAN("token"))) {
         if (v->kind != JSON_STRING)
             return "token: wants a string";
-        item->token = lines_text(&in, v);
+        item->token = json_text_in(v, &in.arena);
         return item->token.p ? NULL : json_no_memory;
     }
     if (span_eq(name, SPAN("result")) && finish == finish_complete)
         item->text = v->raw;
     if (span_eq(name, SPAN("error")) && finish == finish_fail && v->kind == JSON_STRING) {
-        item->text = lines_text(&in, v);
+        item->text = json_text_in(v, &in.arena);
         return item->text.p ? NULL : json_no_memory;
     }
     if (span_eq(name, SPAN("dead")) && finish == finish_fail)
@@ -344,7 +338,7 @@ static const char *read_item(struct span text, struct item *item, size_t *offset
     if (json_open(&in.json))
         rc = -1;
     while (rc == 1 && !why && (rc = json_member(&in.json, &first, &name, &v)) == 1) {
-        struct span n = lines_text(&in, &name);
+        struct span n = json_text_in(&name, &in.arena);
 
         why = n.p ? take_member(item, n, &v) : json_no_memory;
         *offset = (size_t)(v.raw.p - text.p);

@@ -297,7 +297,7 @@ static const char *take_text(struct kept_job *j, const struct text_member *m,
 
     if (v->kind != JSON_STRING)
         return fault(m->name, "wants a string");
-    *out = lines_text(&in, v);
+    *out = json_text_in(v, &in.arena);
     if (!out->p)
         return json_no_memory;
     return m->most && (!out->n || out->n > m->most) ? fault(m->name, "empty or too long") : NULL;
@@ -380,7 +380,7 @@ static const char *read_job(struct span text, struct kept_job *j, size_t *offset
     if (json_open(&in.json))
         rc = -1;
     while (rc == 1 && !why && (rc = json_member(&in.json, &first, &name, &v)) == 1) {
-        struct span n = lines_text(&in, &name);
+        struct span n = json_text_in(&name, &in.arena);
 
         why = n.p ? take_member(j, n, &v) : json_no_memory;
         *offset = (size_t)(v.raw.p - text.p);

@@ -77,7 +77,7 @@ static const char *text_of(const struct json_value *v, struct span *out)
     if (v->kind == JSON_NUMBER)
         *out = v->raw;
     else if (v->kind == JSON_STRING)
-        *out = lines_text(&in, v);
+        *out = json_text_in(v, &in.arena);
     else
         return "the member of --lane-from or --key-from wants a string or a number";
     return out->p ? NULL : json_no_memory;
@@ -93,7 +93,7 @@ static const char *read_members(struct span payload, struct item *item)
     if (json_open(&in.json))
         return "not an object: --lane-from and --key-from name a member of one";
     while (!why && json_member(&in.json, &first, &name, &v) == 1) {
-        struct span n = lines_text(&in, &name);
+        struct span n = json_text_in(&name, &in.arena);
 
         if (!n.p)
             return json_no_memory;
@@ -128,21 +128,15 @@ static const char *read_item(struct item *item)
 static int take_line(void *ctx, const struct line *l, struct err *e)
 {
     struct item *item = &items[count];
-    struct buf compact = {0};
     struct json_value v;
     const char *why;
 
     (void)ctx;
     if (json_whole(&in.json, l->text, &v))
         return lines_refuse(&in, l, json_offset(&in.json), in.json.why, e);
-    *item = (struct item){.line = *l, .payload = v.raw};
-    if (v.spaced) {
-        compact.data = arena_alloc(&in.arena, v.raw.n);
-        compact.cap = compact.data ? v.raw.n : 0;
-        if (!compact.data || json_compact(v.raw, &compact))
-            return err_memory(e);
-        item->payload = buf_span(&compact);
-    }
+    *item = (struct item){.line = *l, .payload = json_compact_in(&v, &in.arena)};
+    if (!item->payload.p)
+        return err_memory(e);
     why = read_item(item);
     if (why)
         return lines_refuse(&in, l, 0, why, e);

@@ -8,17 +8,6 @@
 #include <stdio.h>
 #include <unistd.h>
 
-struct span lines_text(struct lines *in, const struct json_value *v)
-{
-    struct buf room = {0};
-
-    if (!v->escaped)
-        return json_text(v, &room);
-    room.data = arena_alloc(&in->arena, v->raw.n);
-    room.cap = room.data ? v->raw.n : 0;
-    return room.data ? json_text(v, &room) : (struct span){NULL, 0};
-}
-
 int lines_refuse(struct lines *in, const struct line *l, size_t offset, const char *why,
                  struct err *e)
 {

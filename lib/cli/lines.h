@@ -45,8 +45,4 @@ int lines_refuse(struct lines *in, const struct line *l, size_t offset, const ch
  * on with item i? */
 bool lines_go_on(struct store *st, int64_t begun, size_t i);
 
-/* The text of a JSON string, escapes resolved into the batch's arena; p NULL:
- * no memory. */
-struct span lines_text(struct lines *in, const struct json_value *v);
-
 #endif

@@ -138,20 +138,6 @@ bool event_id_ok(struct span id)
 
 /* --- one member --------------------------------------------------------- */
 
-/* A string value's text, in the arena when it has escapes. */
-static struct span value_text(struct reading *r, const struct json_value *v)
-{
-    struct buf room = {0};
-
-    if (!v->escaped)
-        return json_text(v, &room);
-    room.data = arena_alloc(r->arena, v->raw.n);
-    room.cap = room.data ? v->raw.n : 0;
-    if (!room.data)
-        return (struct span){NULL, 0};
-    return json_text(v, &room);
-}
-
 static int set_text(struct reading *r, enum event_text t, const struct json_value *v)
 {
     struct span s;
@@ -161,7 +147,7 @@ static int set_text(struct reading *r, enum event_text t, const struct json_valu
                  json_kind_name(v->kind));
         return -1;
     }
-    s = value_text(r, v);
+    s = json_text_in(v, r->arena);
     if (!s.p)
         return out_of_memory(r);
     if (s.n > EVENT_TEXT_MAX)
@@ -201,23 +187,9 @@ static int set_flag(struct reading *r, enum member m, const struct json_value *v
     return 0;
 }
 
-/* v's text without insignificant white space. */
-static struct span compact_value(struct arena *a, const struct json_value *v)
-{
-    struct buf room = {0};
-
-    if (!v->spaced)
-        return v->raw;
-    room.data = arena_alloc(a, v->raw.n);
-    room.cap = room.data ? v->raw.n : 0;
-    if (!room.data || json_compact(v->raw, &room))
-        return (struct span){NULL, 0};
-    return (struct span){room.data, room.len};
-}
-
 static int set_payload(struct reading *r, const struct json_value *v)
 {
-    r->ev->payload = compact_value(r->arena, v);
+    r->ev->payload = json_compact_in(v, r->arena);
     r->ev->payload_digest = v->digest;
     return r->ev->payload.p ? 0 : out_of_memory(r);
 }
@@ -314,7 +286,7 @@ static int payload_from(struct reading *r, const struct json_value *v)
         return set_payload(r, v);
     if (v->kind != JSON_STRING)
         return 1;
-    text = value_text(r, v);
+    text = json_text_in(v, r->arena);
     if (!text.p)
         return out_of_memory(r);
     rc = json_whole(&inner, text, &payload) ? 1 : set_payload(r, &payload);
@@ -328,7 +300,7 @@ static int ts_device_from(struct reading *r, const struct json_value *v)
     int64_t ms;
 
     if (v->kind == JSON_STRING) {
-        struct span s = value_text(r, v);
+        struct span s = json_text_in(v, r->arena);
 
         if (!s.p)
             return out_of_memory(r);
@@ -395,7 +367,7 @@ static int resolve_aliases(struct reading *r)
 
 static int take_member(struct reading *r, const struct json_value *key, const struct json_value *v)
 {
-    struct span name = value_text(r, key);
+    struct span name = json_text_in(key, r->arena);
     enum member m;
 
     if (!name.p)

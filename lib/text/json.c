@@ -349,6 +349,33 @@ int json_quote(struct span s, struct buf *out)
     return 0;
 }
 
+/* Room in the arena for what is no longer than raw. */
+static int room_in(const struct json_value *v, struct arena *a, struct buf *room)
+{
+    *room = (struct buf){.data = arena_alloc(a, v->raw.n), .cap = v->raw.n};
+    return room->data ? 0 : -1;
+}
+
+struct span json_text_in(const struct json_value *v, struct arena *a)
+{
+    struct buf room = {0};
+
+    if (v->escaped && room_in(v, a, &room))
+        return (struct span){NULL, 0};
+    return json_text(v, &room);
+}
+
+struct span json_compact_in(const struct json_value *v, struct arena *a)
+{
+    struct buf room;
+
+    if (!v->spaced)
+        return v->raw;
+    if (room_in(v, a, &room) || json_compact(v->raw, &room))
+        return (struct span){NULL, 0};
+    return (struct span){room.data, room.len};
+}
+
 /* --- numbers ------------------------------------------------------------ */
 
 struct number {

@@ -16,6 +16,7 @@
 #ifndef LIFEBOAT_JSON_H
 #define LIFEBOAT_JSON_H
 
+#include "base/arena.h"
 #include "base/buf.h"
 #include "base/hash.h"
 
@@ -75,6 +76,11 @@ int json_member(struct json *j, bool *first, struct json_value *name, struct jso
  * raw when there is no escape, else into out, which is appended to. p is NULL
  * when memory ran out. */
 struct span json_text(const struct json_value *v, struct buf *out);
+
+/* The same, into the arena; and raw without its insignificant white space. p is NULL
+ * when memory ran out. */
+struct span json_text_in(const struct json_value *v, struct arena *a);
+struct span json_compact_in(const struct json_value *v, struct arena *a);
 
 /* An integer value of any spelling (1.7e3) that fits; -1 otherwise. */
 int json_int(const struct json_value *v, int64_t *n);

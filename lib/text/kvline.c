@@ -58,27 +58,13 @@ const char *kv_namespace_fault(struct span ns)
 
 /* --- reading ------------------------------------------------------------ */
 
-/* The text of a string; p is NULL when memory ran out. */
-static struct span text_of(struct arena *a, const struct json_value *v)
-{
-    struct buf room = {0};
-
-    if (v->escaped) {
-        room.data = arena_alloc(a, v->raw.n);
-        room.cap = room.data ? v->raw.n : 0;
-        if (!room.data)
-            return (struct span){NULL, 0};
-    }
-    return json_text(v, &room);
-}
-
 static const char *take_name(struct entry_parser *p, const struct json_value *v, int which)
 {
     struct span *to = which == KEY ? &p->out->key : &p->out->ns;
 
     if (v->kind != JSON_STRING)
         return which == KEY ? "key: wants a string" : "namespace: wants a string";
-    *to = text_of(p->a, v);
+    *to = json_text_in(v, p->a);
     if (!to->p)
         return json_no_memory;
     return which == KEY ? kv_key_fault(*to) : kv_namespace_fault(*to);
@@ -92,7 +78,7 @@ static const char *take_base64(struct entry_parser *p, const struct json_value *
 
     if (v->kind != JSON_STRING)
         return "value_base64: wants a string";
-    text = text_of(p->a, v);
+    text = json_text_in(v, p->a);
     room = text.p ? arena_alloc(p->a, text.n / 4 * 3 + 1) : NULL;
     if (!room)
         return json_no_memory;
@@ -145,7 +131,7 @@ static const char *walk(struct entry_parser *p, struct span line, bool only_name
     json_start(p->j, line);
     if (!json_open(p->j))
         while (!why && (rc = json_member(p->j, &first, &name, &v)) == 1) {
-            struct span text = text_of(p->a, &name);
+            struct span text = json_text_in(&name, p->a);
             int which = text.p ? which_member(text) : 0;
 
             *offset = (size_t)(name.raw.p - line.p);
@@ -188,7 +174,7 @@ static const char *settle(struct entry_parser *p, size_t *offset)
         return NULL;
     if (p->value.kind != JSON_STRING)
         return "value: wants a string, where is_json is false";
-    p->out->value = text_of(p->a, &p->value);
+    p->out->value = json_text_in(&p->value, p->a);
     return p->out->value.p ? NULL : json_no_memory;
 }
 
