@@ -36,6 +36,7 @@ static const char usage[] =
     "      --limit N            at most N, the first in commit order\n"
     "      --order hlc|seq      order of clocks, or of commits (the default with\n"
     "                           --after, --limit and --follow)\n"
+    "      --order newest       commits, the last first: --limit takes the last N\n"
     "      --full               ts_server, synced, acknowledged, created_at, seq too\n"
     "      --seal               end with a line that proves the rest whole\n"
     "      --document           one JSON document, as the HTTP API gives it\n"
@@ -167,16 +168,21 @@ static void form_option(int c, const char *arg)
 
 static void check_options(void)
 {
-    if (order && strcmp(order, "hlc") && strcmp(order, "seq"))
-        cli_usage_error("--order: %s: wants hlc or seq", order);
+    query.newest = order && !strcmp(order, "newest");
+    if (order && !query.newest && strcmp(order, "hlc") && strcmp(order, "seq"))
+        cli_usage_error("--order: %s: wants hlc, seq or newest", order);
     if (seal + document + follow + digest_only > 1)
         cli_usage_error("only one of --seal, --document, --follow and --digest");
     if (conflicts && (filtered || full || document || follow || digest_only || order))
         cli_usage_error("--conflicts goes with --seal only");
     if (follow && query.limit >= 0)
         cli_usage_error("--follow has no --limit");
-    if (follow && order && !strcmp(order, "hlc"))
+    if (follow && order && strcmp(order, "seq"))
         cli_usage_error("--follow is in commit order");
+    if (query.newest && (after || seal))
+        cli_usage_error("--order newest: a cursor does not go backwards: no --after, no --seal");
+    if (query.newest && query.limit >= 0)
+        query.limit++;
     query.by_hlc = order ? !strcmp(order, "hlc") : !after && query.limit < 0 && !follow;
     query.ids_only = digest_only;
     query.large_apart = !follow && !digest_only;
@@ -202,6 +208,7 @@ static void parse_options(int argc, char **argv)
 struct printed {
     uint64_t count;
     int64_t newest; /* the highest seq among them */
+    bool more;      /* backwards: the limit left some out */
 };
 
 static void print_event(const struct event *ev, const struct printed *p)
@@ -233,6 +240,9 @@ static struct printed print_all(struct progress *progress)
 
     cli_check(query_open(&query, &store, &e), &e);
     while ((rc = query_next(&query, &ev, &e)) == 1 && !stop_signal()) {
+        p.more = query.newest && query.limit >= 0 && p.count + 1 == (uint64_t)query.limit;
+        if (p.more) /* this one was asked for to know that */
+            break;
         print_event(&ev, &p);
         p.count++;
         if (ev.seq > p.newest)
@@ -254,6 +264,10 @@ static int64_t seen_up_to(const struct printed *p, bool *more)
 
     *more = false;
     cli_check(query_newest(&store, &newest, &e), &e);
+    if (query.newest) { /* it began with the last one there is */
+        *more = p->more;
+        return newest;
+    }
     if (query.limit >= 0 && p->count == (uint64_t)query.limit) {
         int64_t last = p->count ? p->newest : query.after;
 

@@ -283,6 +283,26 @@ ends_with() {
     assert_out '{"lifeboat_end":{"count":0,"sha256":"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855","from":"start","to":"'"$(store_id)"':0:00000000"}}'
 }
 
+@test "--order newest goes backwards through the commits; a document says whether there is more" {
+    put there late 9
+    put there early 1
+    put there later 10
+    run_split evstore-export --order newest
+    [ "$(ids)" = 'later early late ' ]
+    run_split evstore-export --order newest --limit 2
+    [ "$(ids)" = 'later early ' ]
+    for n in 0 1 2 3 4; do
+        run_split evstore-export --order newest --limit "$n" --document
+        jq_true --argjson n "$n" --arg to "$(cursor_at 3)" \
+            '.events_count == ([$n, 3] | min) and .has_more == ($n < 3) and .next_cursor == $to' "$OUT"
+    done
+    for w in '--after start' --seal --follow; do
+        # shellcheck disable=SC2086
+        run_split evstore-export --order newest $w
+        assert_status 64
+    done
+}
+
 @test "chains of --limit and --after give the whole, whatever comes in between" {
     put mkevents 50
     cursor=start

@@ -33,13 +33,15 @@ static int put_select(struct query *q, struct buf *b)
     if (buf_printf(b, "SELECT %s%s", columns, nested && q->ids_only ? ", hlc" : "") ||
         put_where(q, b))
         return -1;
-    if (q->limit >= 0 && buf_adds(b, " ORDER BY seq LIMIT ?9"))
+    if (q->newest && buf_adds(b, " ORDER BY seq DESC"))
+        return -1;
+    if (q->limit >= 0 && buf_adds(b, q->newest ? " LIMIT ?9" : " ORDER BY seq LIMIT ?9"))
         return -1;
     if (nested && buf_adds(b, ")"))
         return -1;
     if (q->by_hlc)
         return buf_adds(b, " ORDER BY hlc, event_id");
-    return q->limit >= 0 ? 0 : buf_adds(b, " ORDER BY seq");
+    return q->limit >= 0 || q->newest ? 0 : buf_adds(b, " ORDER BY seq");
 }
 
 static void bind_filters(const struct query *q, struct stmt *s, int64_t after)
