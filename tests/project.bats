@@ -780,15 +780,15 @@ is_rebuilding() {
 @test "scans, restored in any order, fold to where each part is" {
     export LIFEBOAT_PROJECTORS=$top/lib/projectors
     {
-        event s1 part_locations/T1:O1 10 '{"tag_id":"T1","order_id":"O1","location":"SHELF-01"}' SCAN_RECORDED
-        event s2 part_locations/T1:O1 20 '{"tag_id":"T1","order_id":"O1","location":"SHELF-02"}' SCAN_RECORDED
-        event s3 part_locations/T1:O1 30 '{"tag_id":"T1","order_id":"O1","location":"SHELF-03"}' SCAN_RECORDED
-        event s4 part_locations/LOT-9 15 '{"lot":"LOT-9","location":"DOCK"}' SCAN_RECORDED
+        event s1 scan/T1:O1 10 '{"tag_id":"T1","order_id":"O1","location":"SHELF-01"}' SCAN_RECORDED
+        event s2 scan/T1:O1 20 '{"tag_id":"T1","order_id":"O1","location":"SHELF-02"}' SCAN_RECORDED
+        event s3 scan/T1:O1 30 '{"tag_id":"T1","order_id":"O1","location":"SHELF-03"}' SCAN_RECORDED
+        event s4 scan/LOT-9 15 '{"lot":"LOT-9","location":"DOCK"}' SCAN_RECORDED
     } >scans
     for order in '1 2 3 4' '3 1 4 2'; do
         rm -f lifeboat.db*
         for n in $order; do sed -n "${n}p" scans | evstore-restore -q; done
-        run_split evstore-project --list part_locations
+        run_split evstore-project --list scan
         assert_status 0
         jq -se 'map([.entity_id, .state.location, .state.previous_location, .state.scans]) ==
             [["LOT-9","DOCK",null,1], ["T1:O1","SHELF-03","SHELF-02",3]]' "$OUT"

@@ -107,7 +107,7 @@ is() {
         {"staff_id":[],"status":[]}, {"status":"s","hr":{"a":{"b":null}}}, {"hr":"x"}, {"hr":{"a":1}},
         {"location":null}, {"location":{"a":[1]}}, {"tag_id":1,"order_id":[],"location":2},
         {"tag_id":"t","lot":{}}, {"tag_id":false,"lot":"","location":""}]'
-    for type in anesthesia_case part_locations; do
+    for type in anesthesia_case scan user_settings advanced_command; do
         for bare in false true; do
             jq -cn --argjson p "$payloads" --arg types "$types" --argjson bare $bare '
                 ($p, ($p | reverse))[] as $payload | ($types / "\n")[] as $type
@@ -127,7 +127,7 @@ is() {
         event SCAN_RECORDED '{"tag_id":"T1","order_id":"O1","location":"SHELF-01"}'
         event PART_MOVED '{"tag_id":"T1","order_id":"O1","location":"SHELF-02","station":"B"}'
         event PART_SCANNED '{"tag_id":"T1","order_id":"O1"}'
-    } | fold part_locations)
+    } | fold scan)
     is '.tag_id == "T1" and .order_id == "O1" and .lot == null'
     is '.location == "SHELF-02" and .previous_location == "SHELF-01" and .station == "B"'
     is '.scans == 4 and .moves == 1 and .moved_at == 3000 and .updated_at == 4000'
@@ -139,7 +139,7 @@ is() {
         event SCAN_RECORDED '{"station":"A","location":"SHELF-03","lot":"LOT-123"}'
         event SCAN_RECORDED '{"station":"A","location":"SHELF-04","lot":"LOT-123"}'
         event SCAN_RECORDED '{"station":"A","location":"SHELF-09","lot":"LOT-124"}'
-    } | fold part_locations)
+    } | fold scan)
     is '.lot == "LOT-123" and .location == "SHELF-04" and .moves == 1'
     is '[.others[]] | length == 1 and .[0].lot == "LOT-124" and .[0].location == "SHELF-09"'
 }
@@ -151,7 +151,7 @@ is() {
         event SCAN_RECORDED '{"tag_id":"T2","order_id":"O1","location":"C"}'
         event SCAN_RECORDED '{"tag_id":"T2","order_id":"O1","location":"D"}'
         event SCAN_RECORDED '{"tag_id":1,"order_id":"O1","location":"E"}'
-    } | fold part_locations)
+    } | fold scan)
     is '.location == "A" and .scans == 1 and (.others | length) == 3'
     is '.others["[\"T2\",\"O1\"]"] | .location == "D" and .previous_location == "C"'
 }
@@ -161,7 +161,32 @@ is() {
         event SCAN_RECORDED '{"tag_id":"T1","location":"A"}'
         event PART_MOVED '{"tag_id":"T1","location":null}'
         event QUALITY_CHECKED '{"ok":true}'
-    } | fold part_locations)
+    } | fold scan)
     is '.location == null and .previous_location == "A" and .moves == 1 and .scans == 2'
     is '.other.QUALITY_CHECKED.data == {"ok":true}'
+}
+
+@test "settings: what was saved last replaces what was there" {
+    state=$({
+        event SETTINGS_SYNCED '{"settings":{"theme":"dark","size":3},"edge_id":"edge-1"}'
+        event SETTINGS_SYNCED '{"settings":{"language":"zh-TW"},"edge_id":"edge-2"}'
+        event NOTE_ADDED '{"text":"?"}'
+    } | fold user_settings)
+    is '.settings == {"language":"zh-TW"} and .edge_id == "edge-2" and .syncs == 2
+        and .other.NOTE_ADDED.count == 1'
+}
+
+@test "command: shared again it is replaced, its ratings stay; of each user the last counts" {
+    state=$({
+        event COMMAND_SHARED '{"name":"patrol","content":{"a":1},"rating":2}'
+        event COMMAND_SHARED '{"name":"patrol","content":{"b":2},"rating":2}'
+    } | fold advanced_command)
+    is '.command.content == {"b":2} and .rating == 2'
+    state=$({
+        event COMMAND_SHARED '{"name":"patrol","content":1}'
+        event COMMAND_RATED '{"rating":1}'
+        event COMMAND_RATED '{"rating":5}'
+        event COMMAND_SHARED '{"name":"patrol","content":2}'
+    } | fold advanced_command)
+    is '.rating == 5 and (.ratings | length) == 1 and .command.content == 2'
 }

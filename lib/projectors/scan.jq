@@ -1,4 +1,4 @@
-# part_locations: where each part is, from the scans of its tag. One entity is one part of one
+# scan: where each part is (part_locations), from the scans of its tag. One entity is one part of one
 # order: its key is tag_id and order_id, or lot where there is no order.
 #
 # Input is the state (null at first), $event the event; the one output is the new state. Events
