@@ -781,11 +781,22 @@ open("until").read()' "$LIFEBOAT_DB-run"
     kvcache run --auto --fingerprint - -- cat - <large | cmp - large
 }
 
+all_hold_run() {
+    local p
+    for p; do
+        readlink "/proc/$p/fd"/* 2>/dev/null | grep -q -- '-run$' || return
+    done
+}
+
 @test "fifty at once with one key: one execution, fifty identical outputs and statuses" {
+    # It lasts until all fifty have the file of locks open.
     for i in $(seq 50); do
-        background "r$i" kvcache run k --keep all -- sh -c "$noted"' sleep 0.3; date +%N; exit 5'
+        background "r$i" kvcache run k --keep all -- \
+            sh -c "$noted"' while [ ! -e go ]; do sleep 0.02; done; date +%N; exit 5'
         pids[i]=$pid
     done
+    wait_until 20 all_hold_run "${pids[@]}"
+    touch go
     for i in $(seq 50); do
         status=0
         wait "${pids[i]}" || status=$?
