@@ -24,13 +24,15 @@ UNIT := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/*.c))
 TOOL := $(patsubst tests/tools/%.c,$(BUILD)/tools/%,$(wildcard tests/tools/*.c))
 PAGES := $(wildcard man/*.[1-8])
 
-# What is installed, as paths below PREFIX.
+# What is installed, as paths below PREFIX. Scripts that people call are beside the
+# commands; those that units call are not.
+SCRIPTS := $(patsubst scripts/%,bin/%,$(wildcard scripts/cloud-sync))
 SHARE := $(addprefix share/lifeboat/,$(notdir $(wildcard scripts/standby scripts/backup scripts/dpkg-events)))
 CONF  := $(patsubst lib/config/%,share/lifeboat/%,$(wildcard lib/config/*.json))
 JQ    := $(patsubst lib/projectors/%,share/lifeboat/projectors/%,$(wildcard lib/projectors/*.jq))
 UNITS := $(patsubst systemd/%,lib/systemd/system/%,$(wildcard systemd/*.service systemd/*.timer))
 MAN   := $(foreach p,$(PAGES),share/man/man$(subst .,,$(suffix $(p)))/$(notdir $(p)))
-INSTALLED := $(CMDS:%=bin/%) $(MAN) $(JQ) $(CONF) $(SHARE) $(UNITS)
+INSTALLED := $(CMDS:%=bin/%) $(SCRIPTS) $(MAN) $(JQ) $(CONF) $(SHARE) $(UNITS)
 AT = $(DESTDIR)$(PREFIX)
 
 all: $(CMDS:%=$(BUILD)/bin/%)
@@ -111,6 +113,7 @@ growth: tests
 
 install: all
 	@for f in $(CMDS); do install -D -m 755 $(BUILD)/bin/$$f $(AT)/bin/$$f || exit; done
+	@for f in $(SCRIPTS); do install -D -m 755 scripts/$${f##*/} $(AT)/$$f || exit; done
 	@for f in $(MAN); do install -D -m 644 man/$${f##*/} $(AT)/$$f || exit; done
 	@for f in $(JQ); do install -D -m 644 lib/projectors/$${f##*/} $(AT)/$$f || exit; done
 	@for f in $(CONF); do install -D -m 644 lib/config/$${f##*/} $(AT)/$$f || exit; done

@@ -19,6 +19,8 @@ installed() {
     for c in "$build"/bin/*; do
         cmp "$c" "dest/usr/local/bin/${c##*/}"
     done
+    cmp "$top/scripts/cloud-sync" dest/usr/local/bin/cloud-sync
+    [ -x dest/usr/local/bin/cloud-sync ]
     for p in "$top"/man/*; do
         cmp "$p" "dest/usr/local/share/man/man${p##*.}/${p##*/}"
     done

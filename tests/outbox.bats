@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # The outbox of syncq: send, flush, and what the other side sees of it.
-# valgrind: queued|batch body|given up|bad destination
+# valgrind: queued|batch body|given up|bad destination|answer that|JSON that
 
 load helper
 
@@ -489,6 +489,87 @@ flush_gives() {
         .body == "{\"settings\":{\"theme\":\"dark\"},\"edge_id\":\"e\"}"' there/log
     run_split syncq send --lane .. cloud <<<1
     assert_status 64 'lane: . and .. name no URL'
+}
+
+@test "a lane may be a path: its slashes stay, and each part names something" {
+    serve
+    dest cloud '' '/api/{+lane}?v=1'
+    run_split syncq send cloud <<<1
+    assert_status 1 'lane: missing: the destination'\''s url is by {+lane}'
+    syncq send -q --lane 'settings/user-1?ü%' cloud <<<1
+    [ "$(seen .path)" = '/api/settings/user-1%3F%C3%BC%25?v=1' ]
+    for lane in . .. / a/ /a a//b a/../b a/.; do
+        run_split syncq send --lane "$lane" cloud <<<1
+        assert_status 64 'lane: wants parts that are not empty, . or .. between its slashes'
+    done
+    [ "$(requests)" = 1 ]
+}
+
+@test "an answer that has to be JSON is kept as the item's result" {
+    serve
+    dest cloud '"answer":"json"'
+    script '200 = {"updated_at" : "2026-01-01", "n": 9007199254740993}' '201 =  [1, 2] '
+    payloads 1 2 | syncq send -q cloud
+    [ "$(syncq show --json 1 | jq -c '[.status, .result.updated_at]')" = '["completed","2026-01-01"]' ]
+    [ "$(sql 'SELECT result FROM job_queue')" = $'{"updated_at":"2026-01-01","n":9007199254740993}\n[1,2]' ]
+    # Of a batch body each item has it; without the setting none has.
+    dest cloud '"answer":"json","body":"$items"'
+    payloads 3 4 | syncq send -q cloud
+    dest cloud
+    payloads 5 | syncq send -q cloud
+    [ "$(sql 'SELECT result FROM job_queue WHERE id > 2' | xargs)" = '{success:true} {success:true}' ]
+    # A refusal need not be JSON.
+    dest cloud '"answer":"json","max_retries":0'
+    script '422 = <no>'
+    payloads 6 | syncq send -q cloud || :
+    [ "$(sql 'SELECT status, result IS NULL FROM job_queue WHERE id = 6')" = 'failed|1' ]
+}
+
+@test "a 2xx without the JSON that it should have comes from somebody else" {
+    serve
+    dest cloud '"answer":"json"'
+    n=0
+    for body in '<html>Your room number?' '{"a":1' '{"a":1}}' ' ' "$(printf '"%070000d"' 0)"; do
+        script "200 = $body"
+        n=$((n + 1))
+        run_split syncq send cloud <<<$n
+        assert_status 0 'cloud: paused: HTTP 200, but the answer is no JSON'
+        [ "$(state $n)" = 'pending|0|0' ]
+        resume
+        flush_gives 0 1 0 0
+    done
+    # At the limit of 64 KiB it is one.
+    script "200 = $(printf '"%065534d"' 0)"
+    syncq send -q cloud <<<7
+    [ "$(sql 'SELECT length(result) FROM job_queue ORDER BY id DESC LIMIT 1')" = 65536 ]
+    printf '%s' '{"url":"http://a/","answer":"xml"}' >"$LIFEBOAT_CONFIG/destinations.d/bad.json"
+    run_split syncq send bad <<<1
+    assert_status 78 'answer: wants "json"'
+}
+
+@test "an answer that repeats a secret is not kept" {
+    serve
+    echo s3cret-token >"$LIFEBOAT_CONFIG/t"
+    chmod 600 "$LIFEBOAT_CONFIG/t"
+    dest cloud '"answer":"json","token_file":"t"'
+    script '200 = {"token":"s3cret-token"}' '200 = not JSON: s3cret-token'
+    payloads 1 2 | syncq send -q cloud
+    [ "$(sql 'SELECT status, result FROM job_queue' | xargs)" = 'completed| pending|' ]
+    run_split grep -rF s3cret-token "$LIFEBOAT_DB"
+    assert_status 1
+}
+
+@test "what waits behind a refused item keeps nobody else from being tried at once" {
+    serve
+    dest cloud
+    for lane in 'a b' ''; do
+        rm -f "$LIFEBOAT_DB"*
+        script 422
+        syncq send -q ${lane:+--lane a} cloud <<<1
+        syncq send -q ${lane:+--lane a} cloud <<<2
+        run_split syncq send --lane b cloud <<<3
+        assert_status 0 '1 sent, 0 failed, 2 remain'
+    done
 }
 
 @test "a batch body never mixes lanes that have different URLs" {

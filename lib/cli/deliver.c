@@ -221,7 +221,7 @@ static int note_item(struct run *r, const struct outbox_attempt *c, const struct
     case POST_SENT:
         r->out->sent++;
         r->owed += owed;
-        return outbox_sent(&r->outbox, c->id, owed, e);
+        return outbox_sent(&r->outbox, c->id, owed, buf_span(&a->body), e);
     case POST_REFUSED:
         return note_refused(r, c, a, e);
     default:
@@ -507,7 +507,8 @@ static int prepare(struct run *r, struct err *e)
                                      .client_cert = d->client_cert,
                                      .client_key = d->client_key,
                                      .timeout_ms = d->timeout_ms,
-                                     .connect_timeout_ms = d->connect_timeout_ms};
+                                     .connect_timeout_ms = d->connect_timeout_ms,
+                                     .want_json = d->want_json};
     if (destination_token(d, &r->target.token, e) ||
         outbox_open(&r->outbox, r->st, span_of(d->name), e))
         return -1;

@@ -14,6 +14,7 @@ enum { TOKEN_MAX = 8192, HEADER_MAX = 8192, HEADERS_MAX = 100, WORDS_MAX = 100, 
 
 #define FOLDER "destinations.d"
 #define LANE   "{lane}"
+#define PATH   "{+lane}"
 
 /* --- lists -------------------------------------------------------------- */
 
@@ -199,8 +200,10 @@ static const char *url_wrong(const char *url)
     for (const char *p = url; *p; p++) {
         if (!strncmp(p, LANE, strlen(LANE)))
             p += strlen(LANE) - 1;
+        else if (!strncmp(p, PATH, strlen(PATH)))
+            p += strlen(PATH) - 1;
         else if (*p <= ' ' || *p >= 127 || strchr("\"\\{}<>^`|", *p))
-            return "characters of a URL; others percent-encoded; in braces only {lane}";
+            return "characters of a URL; others percent-encoded; in braces only {lane} or {+lane}";
     }
     return NULL;
 }
@@ -213,7 +216,8 @@ static int take_url(struct destination *d, struct span name, const struct json_v
     if (config_string(&d->config, name, v, &d->url, e))
         return -1;
     why = url_wrong(d->url);
-    d->by_lane = strstr(d->url, LANE) != NULL;
+    d->lane_is_path = strstr(d->url, PATH) != NULL;
+    d->by_lane = d->lane_is_path || strstr(d->url, LANE) != NULL;
     return why ? wants(d, v, "url", why, e) : 0;
 }
 
@@ -226,6 +230,17 @@ static int take_method(struct destination *d, struct span name, const struct jso
         strcmp(d->method, "PATCH") != 0)
         return wants(d, v, "method", "POST, PUT or PATCH", e);
     return 0;
+}
+
+static int take_answer(struct destination *d, struct span name, const struct json_value *v,
+                       struct err *e)
+{
+    char *what;
+
+    if (config_string(&d->config, name, v, &what, e))
+        return -1;
+    d->want_json = !strcmp(what, "json");
+    return d->want_json ? 0 : wants(d, v, "answer", "\"json\"", e);
 }
 
 /* A file beside this one, unless it says where it is. */
@@ -284,6 +299,8 @@ static int take_member(void *ctx, struct span name, const struct json_value *v, 
         return take_body(d, v, e);
     if (span_eq(name, SPAN("on_success")))
         return take_on_success(d, v, e);
+    if (span_eq(name, SPAN("answer")))
+        return take_answer(d, name, v, e);
     if (span_eq(name, SPAN("token_file")))
         return take_path(d, name, v, &d->token_file, e);
     if (span_eq(name, SPAN("ca_file")))
@@ -474,22 +491,46 @@ int destination_token(struct destination *d, const char **token, struct err *e)
 
 /* --- lanes in the URL --------------------------------------------------- */
 
+static bool is_dots(struct span s)
+{
+    return span_eq(s, SPAN(".")) || span_eq(s, SPAN(".."));
+}
+
+/* Each part between its slashes has to name something. */
+static const char *path_wrong(struct span lane)
+{
+    const char *at = lane.p, *end = lane.p + lane.n;
+
+    for (;;) {
+        const char *slash = memchr(at, '/', (size_t)(end - at));
+        struct span part = {at, (size_t)((slash ? slash : end) - at)};
+
+        if (!part.n || is_dots(part))
+            return "lane: wants parts that are not empty, . or .. between its slashes";
+        if (!slash)
+            return NULL;
+        at = slash + 1;
+    }
+}
+
 const char *destination_lane_wrong(const struct destination *d, struct span lane)
 {
     if (!d->by_lane)
         return NULL;
     if (!lane.p || !lane.n)
-        return "lane: missing: the destination's url is by " LANE;
-    return span_eq(lane, SPAN(".")) || span_eq(lane, SPAN("..")) ? "lane: . and .. name no URL"
-                                                                 : NULL;
+        return d->lane_is_path ? "lane: missing: the destination's url is by " PATH
+                               : "lane: missing: the destination's url is by " LANE;
+    if (d->lane_is_path)
+        return path_wrong(lane);
+    return is_dots(lane) ? "lane: . and .. name no URL" : NULL;
 }
 
-static int percent_encode(struct span s, struct buf *out)
+static int percent_encode(struct span s, const char *plain, struct buf *out)
 {
     for (size_t i = 0; i < s.n; i++) {
         unsigned char c = (unsigned char)s.p[i];
-        int rc = isalnum(c) || (c && strchr("-._~", c)) ? buf_addc(out, (char)c)
-                                                        : buf_printf(out, "%%%02X", c);
+        int rc = isalnum(c) || (c && strchr(plain, c)) ? buf_addc(out, (char)c)
+                                                       : buf_printf(out, "%%%02X", c);
 
         if (rc)
             return -1;
@@ -501,10 +542,13 @@ int destination_url(const struct destination *d, struct span lane, struct buf *o
 {
     const char *at = d->url, *place;
 
-    while ((place = strstr(at, LANE))) {
-        if (buf_add(out, at, (size_t)(place - at)) || percent_encode(lane, out))
+    while ((place = strchr(at, '{'))) {
+        bool path = place[1] == '+';
+
+        if (buf_add(out, at, (size_t)(place - at)) ||
+            percent_encode(lane, path ? "-._~/" : "-._~", out))
             return -1;
-        at = place + strlen(LANE);
+        at = place + strlen(path ? PATH : LANE);
     }
     return buf_adds(out, at) || buf_term(out) ? -1 : 0;
 }

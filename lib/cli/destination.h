@@ -23,7 +23,9 @@ struct destination {
     int64_t batch, max_retries, max_pending, timeout_ms, connect_timeout_ms;
     enum destination_body body;
     struct span before, after; /* of the template */
-    bool by_lane;              /* {lane} is in the url */
+    bool by_lane;              /* {lane} or {+lane} is in the url */
+    bool lane_is_path;         /* {+lane} */
+    bool want_json;            /* an answer has to be JSON, and is kept */
     struct config config;
     struct buf token;
 };
@@ -43,7 +45,8 @@ int destination_names(char ***names, struct err *e);
  * missing, others may read it, or it is no token. */
 int destination_token(struct destination *d, const char **token, struct err *e);
 
-/* Appends the URL for a lane, which is percent-encoded, and a NUL. */
+/* Appends the URL for a lane, which is percent-encoded, for {+lane} but for its
+ * slashes, and a NUL. */
 int destination_url(const struct destination *d, struct span lane, struct buf *out);
 
 /* NULL, or why nothing of this lane can be sent there. */

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/rng.h"
 #include "base/stop.h"
+#include "text/json.h"
 #include "text/utf8.h"
 
 #include <errno.h>
@@ -128,8 +129,10 @@ void post_open(struct post *p, const struct post_target *t, int keep)
 
 void post_clear(struct post *p)
 {
-    for (size_t i = 0; i < p->count; i++)
+    for (size_t i = 0; i < p->count; i++) {
         close(p->bodies[i]);
+        buf_free(&p->answers[i].body);
+    }
     p->count = 0;
     p->bytes = 0;
     buf_clear(&p->config);
@@ -281,6 +284,7 @@ int post_add(struct post *p, const char *url, struct span key, struct span body,
         close(fd);
         return err_memory(e);
     }
+    p->answers[p->count] = (struct post_answer){0};
     p->bodies[p->count++] = fd;
     p->bytes += body.n;
     return 0;
@@ -402,9 +406,14 @@ static void take_results(struct post *p)
         b->len = 0;
 }
 
-/* Of the bodies the last one counts: it is that of the request that was not taken. */
+/* The last one is that of the request that was not taken. The others count only
+ * if they have to be JSON; of one that is too long more than it may have is kept. */
 static void take_body(struct post *p, struct span body)
 {
+    struct post_answer *a = p->bodies_seen < p->count ? &p->answers[p->bodies_seen] : NULL;
+
+    if (a && p->target->want_json)
+        a->ended = !buf_add(&a->body, body.p, body.n);
     p->bodies_seen++;
     p->body_bytes = body.n < sizeof p->body ? body.n : sizeof p->body;
     memcpy(p->body, body.p, p->body_bytes);
@@ -425,11 +434,53 @@ static void explain(struct post *p)
     add_why(a->why, ": ", body);
 }
 
+/* Who answers 2xx without the JSON that was wanted is somebody else, such as a
+ * portal that asks for a name first. An answer that was not read to its end is as
+ * good as none. */
+static int check_json(struct post *p, struct post_answer *a, struct err *e)
+{
+    struct span body = buf_span(&a->body);
+    struct json json = {0};
+    struct json_value v;
+    struct buf compact = {0};
+    int rc = 0;
+
+    if (!a->ended) {
+        a->verdict = POST_UNTRIED;
+    } else if (body.n > POST_ANSWER_MAX || json_whole(&json, body, &v)) {
+        a->verdict = POST_PAUSE;
+        snprintf(a->why, sizeof a->why, "HTTP %d, but the answer is no JSON%s", a->http,
+                 body.n > POST_ANSWER_MAX ? " of at most 64 KiB" : "");
+        if (!tells_secret(p, body))
+            add_why(a->why, ": ", body);
+    } else if (!tells_secret(p, body)) {
+        rc = json_compact(v.raw, &compact);
+    }
+    json_end(&json);
+    buf_free(&a->body);
+    a->body = compact;
+    return rc ? err_memory(e) : 0;
+}
+
+static int check_answers(struct post *p, struct err *e)
+{
+    for (size_t i = 0; p->target->want_json && i < p->count; i++) {
+        struct post_answer *a = &p->answers[i];
+
+        if (a->verdict != POST_SENT)
+            buf_free(&a->body);
+        else if (check_json(p, a, e))
+            return -1;
+    }
+    return 0;
+}
+
 /* Bodies are ended by the mark. Of a long one only the beginning is kept. */
 static void take_bodies(struct post *p)
 {
     struct buf *b = &p->shown;
     size_t mark = strlen(p->mark), begin = 0;
+    size_t most = p->target->want_json ? POST_ANSWER_MAX + 1 : POST_SHOWN;
     char *end;
 
     if (!b->len)
@@ -440,9 +491,9 @@ static void take_bodies(struct post *p)
     }
     memmove(b->data, b->data + begin, b->len - begin);
     b->len -= begin;
-    if (b->len > POST_SHOWN + mark) {
-        memmove(b->data + POST_SHOWN, b->data + b->len - mark, mark);
-        b->len = POST_SHOWN + mark;
+    if (b->len > most + mark) {
+        memmove(b->data + most, b->data + b->len - mark, mark);
+        b->len = most + mark;
     }
 }
 
@@ -580,10 +631,13 @@ int post_run(struct post *p, struct err *e)
     /* When even the slowest transfers must be over. */
     struct run r = {-1, -1, -1,
                     clock_boot_ms() + (int64_t)p->count * p->target->timeout_ms + PATIENCE_MS};
+    struct err other = ERR_NONE;
     int rc, status = 0;
 
-    for (size_t i = 0; i < p->count; i++)
+    for (size_t i = 0; i < p->count; i++) {
+        buf_free(&p->answers[i].body);
         p->answers[i] = (struct post_answer){.retry_after_ms = -1};
+    }
     buf_clear(&p->lines);
     buf_clear(&p->shown);
     p->bodies_seen = p->body_bytes = 0;
@@ -603,5 +657,5 @@ int post_run(struct post *p, struct err *e)
     shut(&r.out);
     shut(&r.err);
     explain(p);
-    return rc;
+    return check_answers(p, rc ? &other : e) ? -1 : rc;
 }

@@ -4,7 +4,7 @@
  * connection is used again. Neither bodies nor what authorises the requests are
  * on a command line or in a file with a name: curl reads all of it from
  * descriptors. Of an answer its status counts and, when it is a refusal, the
- * first line of its body.
+ * first line of its body; of one that has to be JSON all of it.
  *
  *     post_open(&p, &target, lock.fd);
  *     post_add(&p, url, key, body, &e); ...
@@ -25,7 +25,8 @@
 
 enum {
     POST_WHY = 400,
-    POST_SHOWN = 8192, /* of a body: more than is quoted, so that a secret in it shows */
+    POST_SHOWN = 8192,       /* of a body: more than is quoted, so that a secret in it shows */
+    POST_ANSWER_MAX = 65536, /* of an answer that has to be JSON */
     POST_MARK = 33,
     POST_MOST = 500,
     POST_RETRY_AFTER_MAX_MS = 86400000
@@ -38,6 +39,7 @@ struct post_target {
     const char *token;    /* for Authorization: Bearer */
     const char *ca_file, *client_cert, *client_key;
     int64_t timeout_ms, connect_timeout_ms;
+    bool want_json; /* 2xx counts only with JSON behind it, which is handed out */
 };
 
 enum post_verdict {
@@ -52,6 +54,8 @@ struct post_answer {
     enum post_verdict verdict;
     int http;               /* status, 0: none */
     int64_t retry_after_ms; /* -1: not said */
+    struct buf body;        /* JSON that was wanted, compact; empty: none, or it tells a secret */
+    bool ended;             /* body was read to its end */
     char why[POST_WHY];     /* UTF-8, one line; never what authorises */
 };
 

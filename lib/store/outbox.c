@@ -17,6 +17,12 @@ enum { WAKE_MAX = 1000 };
     "w.lane = job_queue.lane AND w.lane IS NOT NULL AND w.status = 'pending' AND "                 \
     "w.wake_ms IS NOT NULL)"
 
+/* The same, of an item without a lane too. */
+#define FREE                                                                                       \
+    "CASE WHEN lane IS NULL THEN NOT EXISTS (SELECT 1 FROM job_queue AS w "                        \
+    "WHERE w.queue_name = ?1 AND w.lane IS NULL AND w.status = 'pending' AND "                     \
+    "w.wake_ms IS NOT NULL) ELSE " LANE_FREE " END"
+
 #define ITEM_COLUMNS "id, retry_count, max_retries, idempotency_key, lane, payload"
 
 struct outbox_sql {
@@ -28,7 +34,7 @@ static const struct outbox_sql texts = {
     .find = {.sql = "SELECT status, payload FROM job_queue INDEXED BY idx_job_key "
                     "WHERE queue_name = ?1 AND idempotency_key = ?2 ORDER BY id DESC LIMIT 1"},
     .older = {.sql = "SELECT 1 FROM job_queue WHERE queue_name = ?1 AND " JOBS_READY
-                     " AND priority = 5 AND id < ?2 LIMIT 1"},
+                     " AND priority = 5 AND id < ?2 AND " FREE " LIMIT 1"},
     .held_back = {.sql = "SELECT 1 FROM job_queue WHERE queue_name = ?1 AND status = 'pending' AND "
                          "wake_ms IS NOT NULL AND lane IS NULL LIMIT 1"},
     .due = {.sql = DUE},
@@ -42,7 +48,7 @@ static const struct outbox_sql texts = {
                              "id > ?2 AND " LANE_FREE " ORDER BY id"},
     .sent = {.sql = "UPDATE job_queue SET status = 'completed', completed_at = ?2, "
                     "started_at = ?2, attempts = attempts + 1, owed = ?3, error_message = NULL, "
-                    "change = ?4 WHERE id = ?1 AND status = 'pending'"},
+                    "change = ?4, result = ?5 WHERE id = ?1 AND status = 'pending'"},
     .again = {.sql = "UPDATE job_queue SET wake_boot_id = ?2, wake_ms = ?3, scheduled_at = ?4, "
                      "started_at = ?5, attempts = attempts + 1, retry_count = retry_count + 1, "
                      "change = ?6, " JOBS_HISTORY("attempts + 1", "?5",
@@ -233,7 +239,7 @@ int outbox_next(struct outbox *o,
 
 /* --- what came of them -------------------------------------------------- */
 
-int outbox_sent(struct outbox *o, int64_t id, bool owed, struct err *e)
+int outbox_sent(struct outbox *o, int64_t id, bool owed, struct span answer, struct err *e)
 {
     struct stmt *s = &o->sql->sent;
 
@@ -243,6 +249,7 @@ int outbox_sent(struct outbox *o, int64_t id, bool owed, struct err *e)
     stmt_bind_int(s, 2, clock_now_ms());
     stmt_bind_int(s, 3, owed);
     stmt_bind_int(s, 4, ++o->jobs.change);
+    stmt_bind_span(s, 5, answer.n ? answer : (struct span){NULL, 0});
     return stmt_run(s, e);
 }
 

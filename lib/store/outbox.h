@@ -58,7 +58,7 @@ void outbox_rollback(struct outbox *o);
 int outbox_find(struct outbox *o, struct span key, char status[static 16], struct span *payload,
                 struct err *e);
 
-/* Is an item ready that came before the one of this id? 1 or 0. */
+/* Is an item ready, and its lane free, that came before the one of this id? 1 or 0. */
 int outbox_ready(struct outbox *o, int64_t before, struct err *e);
 
 /* Starts a new pass over the items. */
@@ -74,8 +74,8 @@ int outbox_next(struct outbox *o,
                 int (*take)(void *ctx, const struct outbox_item *i, struct err *e), void *ctx,
                 struct err *e);
 
-/* owed: on_success is still to be run for it. */
-int outbox_sent(struct outbox *o, int64_t id, bool owed, struct err *e);
+/* owed: on_success is still to be run for it. answer: JSON, n 0: none is kept. */
+int outbox_sent(struct outbox *o, int64_t id, bool owed, struct span answer, struct err *e);
 
 /* A refused item is tried again after wait_ms, and its lane waits with it; but
  * after the last time it is given up, and 1 returned. */
