@@ -37,6 +37,25 @@ static int run_once(struct stmt *s, struct err *e)
     return rc;
 }
 
+/* This boot and a time in it. One that cannot be named must not be taken for another:
+ * what lives would be given up. */
+static int bind_boot(struct stmt *s, int at, int64_t boot_ms, struct err *e)
+{
+    const char *boot = clock_boot_name();
+
+    if (!boot)
+        return err_sys(e, EX_TEMPFAIL, "unable to read the id of this boot");
+    stmt_bind_span(s, at, span_of(boot));
+    stmt_bind_int(s, at + 1, boot_ms);
+    return 0;
+}
+
+/* When in this boot the lease of who is between two parts was over. */
+static int bind_lease(struct stmt *s, struct err *e)
+{
+    return bind_boot(s, 2, clock_boot_ms() - RESTORE_LEASE_MS, e);
+}
+
 /* We hold the lock: rows of running restores are of dead ones, and leases
  * between parts are dead after 10 minutes or a reboot. */
 static int give_up_dead(struct store *st, const struct restore_run *run, struct err *e)
@@ -50,8 +69,10 @@ static int give_up_dead(struct store *st, const struct restore_run *run, struct 
     if (stmt_ready(&s, &st->db, e))
         return -1;
     stmt_bind_span(&s, 1, span_of(run->session));
-    stmt_bind_span(&s, 2, span_of(clock_boot_id()));
-    stmt_bind_int(&s, 3, clock_boot_ms() - RESTORE_LEASE_MS);
+    if (bind_lease(&s, e)) {
+        stmt_free(&s);
+        return -1;
+    }
     return run_once(&s, e);
 }
 
@@ -147,7 +168,7 @@ struct restore_counts restore_total(const struct restore_run *run)
                                    a->conflicts + b->conflicts, a->ahead + b->ahead};
 }
 
-static void bind_counts(struct stmt *s, const struct restore_run *run)
+static int bind_counts(struct stmt *s, const struct restore_run *run, struct err *e)
 {
     struct restore_counts c = restore_total(run);
 
@@ -159,8 +180,7 @@ static void bind_counts(struct stmt *s, const struct restore_run *run)
     stmt_bind_int(s, 6, c.rejected);
     stmt_bind_int(s, 7, c.conflicts);
     stmt_bind_int(s, 8, c.ahead);
-    stmt_bind_span(s, 9, span_of(clock_boot_id()));
-    stmt_bind_int(s, 10, clock_boot_ms());
+    return bind_boot(s, 9, clock_boot_ms(), e);
 }
 
 #define SET_COUNTS                                                                                 \
@@ -175,7 +195,10 @@ int restore_renew(struct store *st, const struct restore_run *run, struct err *e
 
     if (stmt_ready(&s, &st->db, e))
         return -1;
-    bind_counts(&s, run);
+    if (bind_counts(&s, run, e)) {
+        stmt_free(&s);
+        return -1;
+    }
     return run_once(&s, e);
 }
 
@@ -189,7 +212,10 @@ int restore_end(struct store *st, const struct restore_run *run, const char *sta
 
     if (stmt_ready(&s, &st->db, e))
         return -1;
-    bind_counts(&s, run);
+    if (bind_counts(&s, run, e)) {
+        stmt_free(&s);
+        return -1;
+    }
     stmt_bind_span(&s, 11, span_of(status));
     stmt_bind_span(&s, 12, span_of(message));
     return run_once(&s, e);
@@ -265,27 +291,31 @@ static int put_row(struct stmt *s, bool nobody, struct buf *out)
     return buf_adds(out, "}\n");
 }
 
+/* A row that says IN_PROGRESS, and is dead if nobody holds the lock. ?2 is this boot,
+ * ?3 when in it the lease of who is between two parts was over. */
+#define LEASE_OVER "(kind = 'restore' AND (more = 0 OR seen_boot_id <> ?2 OR seen_boot_ms < ?3))"
+
 #define SHOWN_COLUMNS                                                                              \
     "SELECT restore_session_id, attempt, kind, source_device_id, source_device_name, "             \
     "events_received, events_inserted, events_already_present, events_rejected, conflicts, "       \
-    "ahead_of_clock, parts, started_at, completed_at, status, message, "                           \
-    "(kind = 'restore' AND (more = 0 OR seen_boot_id <> ?2 OR seen_boot_ms < ?3)) "                \
-    "FROM restore_log "
+    "ahead_of_clock, parts, started_at, completed_at, status, message, " LEASE_OVER                \
+    " FROM restore_log "
 
-int restore_show(struct store *st, const char *session, struct buf *out, struct err *e)
+static int show_rows(struct store *st, const char *sql, const char *session, struct buf *out,
+                     struct err *e)
 {
-    struct stmt s = {.sql = session ? SHOWN_COLUMNS "WHERE restore_session_id = ?1 "
-                                                    "ORDER BY attempt DESC LIMIT 1"
-                                    : SHOWN_COLUMNS "ORDER BY started_at, rowid"};
     bool nobody = !lockfile_alive(st->path, "restore");
+    struct stmt s = {.sql = sql};
     int rc, rows = 0;
 
     if (stmt_ready(&s, &st->db, e))
         return -1;
     if (session)
         stmt_bind_span(&s, 1, span_of(session));
-    stmt_bind_span(&s, 2, span_of(clock_boot_id()));
-    stmt_bind_int(&s, 3, clock_boot_ms() - RESTORE_LEASE_MS);
+    if (bind_lease(&s, e)) {
+        stmt_free(&s);
+        return -1;
+    }
     while ((rc = stmt_step(&s, e)) == 1) {
         if (put_row(&s, nobody, out)) {
             rc = err_memory(e);
@@ -295,6 +325,45 @@ int restore_show(struct store *st, const char *session, struct buf *out, struct 
     }
     stmt_free(&s);
     return rc < 0 ? -1 : rows;
+}
+
+int restore_show(struct store *st, const char *session, struct buf *out, struct err *e)
+{
+    return show_rows(st,
+                     session ? SHOWN_COLUMNS "WHERE restore_session_id = ?1 "
+                                             "ORDER BY attempt DESC LIMIT 1"
+                             : SHOWN_COLUMNS "ORDER BY started_at, rowid",
+                     session, out, e);
+}
+
+int restore_last(struct store *st, struct buf *out, struct err *e)
+{
+    return show_rows(st,
+                     SHOWN_COLUMNS "WHERE kind = 'restore' ORDER BY started_at DESC, rowid DESC "
+                                   "LIMIT 1",
+                     NULL, out, e);
+}
+
+int restore_census(struct store *st, struct buf *out, struct err *e)
+{
+    struct stmt s = {.sql = "SELECT CASE WHEN status = 'IN_PROGRESS' AND ?1 AND " LEASE_OVER
+                            " THEN 'INTERRUPTED' ELSE status END AS shown, count(*) "
+                            "FROM restore_log GROUP BY shown"};
+    const char *comma = "";
+    int rc;
+
+    if (stmt_ready(&s, &st->db, e))
+        return -1;
+    stmt_bind_int(&s, 1, !lockfile_alive(st->path, "restore"));
+    rc = bind_lease(&s, e) ? -1 : buf_adds(out, ",\"restores_by_status\":{") ? err_memory(e) : 1;
+    while (rc == 1 && (rc = stmt_step(&s, e)) == 1) {
+        if (buf_adds(out, comma) || json_quote(stmt_span(&s, 0), out) ||
+            buf_printf(out, ":%lld", (long long)stmt_int(&s, 1)))
+            rc = err_memory(e);
+        comma = ",";
+    }
+    stmt_free(&s);
+    return rc < 0 || buf_addc(out, '}') ? -1 : 0;
 }
 
 /* --- sources ------------------------------------------------------------ */

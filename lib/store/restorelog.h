@@ -52,6 +52,13 @@ struct restore_counts restore_total(const struct restore_run *run);
  * is none), or all. */
 int restore_show(struct store *st, const char *session, struct buf *out, struct err *e);
 
+/* Appends the row of the restore that began last, as restore_show does: 1, or 0 if
+ * there was none. */
+int restore_last(struct store *st, struct buf *out, struct err *e);
+
+/* Appends ,"restores_by_status":{...}, sessions counted by what restore_show says. */
+int restore_census(struct store *st, struct buf *out, struct err *e);
+
 /* How far a followed source has come: its cursor, "start" if unknown. */
 int source_cursor(struct store *st, const char *name, char out[static 64], struct err *e);
 int source_advance(struct store *st, const char *name, const char *cursor, int64_t events,
