@@ -10,6 +10,7 @@
 #include "cli/rejects.h"
 #include "core/batch.h"
 #include "core/tally.h"
+#include "core/watch.h"
 #include "store/cache.h"
 #include "text/kvline.h"
 
@@ -27,13 +28,15 @@ static const char usage[] =
     "       kvcache clear [-n NS | --all] [--values | --results]\n"
     "       kvcache purge\n"
     "       kvcache stats\n"
+    "       kvcache watch [-n NS] [--after N]\n"
     "       kvcache run [-n NS] [--ttl SPAN] [--wait SPAN] [--keep LIST] [--no-takeover]\n"
     "                   [--fingerprint FILE] [--auto] [KEY] -- COMMAND [ARG...]\n"
     "\n"
     "get prints the value of a key as it was set, or JSON lines for several; a key\n"
     "that is not there is status 1. set stores VALUE, else standard input; without\n"
     "KEY, JSON lines {\"key\":K,\"value\":V,\"ttl\":SECONDS}. get and delete without KEY\n"
-    "read keys from standard input, one a line. purge deletes what has expired.\n"
+    "read keys from standard input, one a line. purge deletes what has expired. watch\n"
+    "prints a JSON line for each value that is not valid any more, until it is ended.\n"
     "run runs COMMAND once for KEY: whoever runs it again is shown the same output\n"
     "and exit status.\n"
     "\n"
@@ -47,6 +50,7 @@ static const char usage[] =
     "      --values             delete, clear: no results of run\n"
     "      --results            delete, clear: nothing but results of run\n"
     "      --all                clear: all namespaces\n"
+    "      --after N            watch: what came after this change; 0 for all there is\n"
     "      --fingerprint FILE   run: the key is for this content only; - is stdin\n"
     "      --auto               run: make the key from COMMAND and standard input\n"
     "      --wait SPAN          run: wait for another that runs it (60)\n"
@@ -67,6 +71,7 @@ enum {
     OPT_VALUES,
     OPT_RESULTS,
     OPT_ALL,
+    OPT_AFTER,
     OPT_FINGERPRINT,
     OPT_AUTO,
     OPT_WAIT,
@@ -85,6 +90,7 @@ static const struct option options[] = {{"db", required_argument, NULL, 'd'},
                                         {"values", no_argument, NULL, OPT_VALUES},
                                         {"results", no_argument, NULL, OPT_RESULTS},
                                         {"all", no_argument, NULL, OPT_ALL},
+                                        {"after", required_argument, NULL, OPT_AFTER},
                                         {"fingerprint", required_argument, NULL, OPT_FINGERPRINT},
                                         {"auto", no_argument, NULL, OPT_AUTO},
                                         {"wait", required_argument, NULL, OPT_WAIT},
@@ -104,8 +110,9 @@ static struct {
     const char *namespace; /* NULL: not given */
     const char *policy, *fingerprint, *rejects;
     int64_t ttl_ms, max_size; /* 0: not given */
+    int64_t after;            /* -1: not given */
     bool json, text, values, results, all, automatic;
-} opt;
+} opt = {.after = -1};
 
 static struct store store = {.gate.fd = -1}; /* not open */
 static struct cache cache;
@@ -220,6 +227,9 @@ static void take_option(int c, const char *arg)
         break;
     case OPT_ALL:
         opt.all = true;
+        break;
+    case OPT_AFTER:
+        opt.after = cli_number("--after", arg, 0, INT64_MAX - 1);
         break;
     case OPT_FINGERPRINT:
         opt.fingerprint = arg;
@@ -697,6 +707,102 @@ static int stats(char **operands)
     return 0;
 }
 
+/* --- watch ---------------------------------------------------------------- */
+
+enum { WAVE_BYTES = 1 << 20 };
+
+static int put_name(struct span name)
+{
+    return name.p ? json_quote(name, &out_line) : buf_adds(&out_line, "null");
+}
+
+/* Of the namespace that was asked for; a clear of all is of it too. */
+static bool is_watched(const struct cache_change *x)
+{
+    return !opt.namespace || !x->ns.p || span_eq(x->ns, ns);
+}
+
+/* Into memory, so that no view of the store is held while a slow reader takes
+ * it. Returns 1 when that is enough for once. */
+static int add_change(void *ctx, const struct cache_change *x, struct err *e)
+{
+    int64_t *last = ctx;
+
+    *last = x->change;
+    if (!is_watched(x))
+        return 0;
+    if (buf_printf(&out_line, "{\"change\":%lld,\"namespace\":", (long long)x->change) ||
+        put_name(x->ns) || buf_adds(&out_line, ",\"key\":") || put_name(x->key) ||
+        buf_printf(&out_line, ",\"changed_at\":%lld}\n", (long long)x->changed_at))
+        return err_memory(e);
+    return out_line.len >= WAVE_BYTES;
+}
+
+/* What came after *last, which becomes the last that was looked at. 1: that is
+ * not all. */
+static int read_changes(int64_t *last, struct err *e)
+{
+    int64_t newest;
+    int rc;
+
+    if (store_look_again(&store, e) || cache_last_change(&cache, &newest, e))
+        return -1;
+    if (*last > newest)
+        return err_set(e, EX_PROTOCOL, "%s: change %lld is not of this store, whose last is %lld",
+                       cli.db, (long long)*last, (long long)newest);
+    rc = cache_reaches(&cache, *last, e);
+    if (rc)
+        return rc < 0 ? -1 : cache_changes(&cache, *last, add_change, last, e);
+    *last = newest;
+    return buf_printf(&out_line, "{\"change\":%lld,\"all\":true}\n", (long long)newest)
+               ? err_memory(e)
+               : 0;
+}
+
+static int tell_changes(int64_t *last, struct err *e)
+{
+    int rc;
+
+    if (!store_in_place(&store))
+        return err_set(e, EX_PROTOCOL, "%s: replaced or removed while it was watched", cli.db);
+    buf_clear(&out_line);
+    if (store_snapshot(&store, e))
+        return -1;
+    rc = read_changes(last, e);
+    store_snapshot_end(&store);
+    if (rc < 0)
+        return -1;
+    cli_put(out_line.data, out_line.len);
+    cli_flush();
+    return rc;
+}
+
+static int watch(char **operands)
+{
+    struct err e = ERR_NONE;
+    struct watch w;
+    int rc = 1;
+
+    if (*operands)
+        cli_usage_error("%s: no operand is wanted", *operands);
+    settle(false);
+    open_store(STORE_READ);
+    cli_check(watch_open(&w, &store, &e), &e);
+    if (opt.after < 0)
+        cli_check(cache_last_change(&cache, &opt.after, &e), &e);
+    while (rc > 0 && !stop_signal()) {
+        while ((rc = tell_changes(&opt.after, &e)) == 1 && !stop_signal())
+            ;
+        cli_check(rc, &e);
+        rc = watch_wait(&w, STDOUT_FILENO, &e);
+        if (rc < 0 && errno == EPIPE)
+            cli_reader_left();
+        cli_check(rc, &e);
+    }
+    watch_close(&w);
+    return 0;
+}
+
 /* --- run ------------------------------------------------------------------ */
 
 /* Reads fd to its end, into the hashes, and into the file to unless that is -1. */
@@ -815,8 +921,10 @@ static int dispatch(const char *what, char **operands, char **command)
         return remove_many(operands, true);
     if (!strcmp(what, "stats"))
         return stats(operands);
-    cli_usage_error("%s: no such command: wants get, set, delete, clear, purge, stats or run",
-                    what);
+    if (!strcmp(what, "watch"))
+        return watch(operands);
+    cli_usage_error(
+        "%s: no such command: wants get, set, delete, clear, purge, stats, watch or run", what);
 }
 
 /* The first word that is no option says what to do; options may stand on either
@@ -830,7 +938,7 @@ static const char *parse(int argc, char **argv, char ***operands, char ***comman
     while ((c = getopt_long(argc, argv, letters, options, NULL)) != -1)
         take_option(c, optarg);
     if (optind == argc)
-        cli_usage_error("wants a command: get, set, delete, clear, purge, stats or run");
+        cli_usage_error("wants a command: get, set, delete, clear, purge, stats, watch or run");
     argc -= optind;
     argv += optind;
     what = argv[0];

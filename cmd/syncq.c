@@ -195,7 +195,7 @@ static void roll_back(void)
 void open_store(enum store_mode mode)
 {
     cli_store(&store, mode, false);
-    if (store.version < STORE_VERSION) {
+    if (store.version < 2) { /* has no queue yet */
         store_close(&store);
         cli_store(&store, STORE_WRITE, false);
     }

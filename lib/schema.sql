@@ -1,4 +1,4 @@
--- The store of lifeboat, version 2. Table and column names are those of the
+-- The store of lifeboat, version 3. Table and column names are those of the
 -- documents it was asked for in; lifeboat-store(5) explains each.
 
 CREATE TABLE meta (
@@ -264,6 +264,18 @@ CREATE TABLE idempotency_result (
     part   INTEGER NOT NULL,
     result BLOB NOT NULL,
     PRIMARY KEY (id, part)
+);
+
+-- VERSION 3, to INDEXES: what a store of version 2 lacks, and is given.
+
+-- Values of django_cache that were replaced, deleted, or had to go for others: for
+-- those who keep copies. The newest 10000; the last one is never deleted, so no
+-- number is used again. Of a value that has ended, everyone knew when it would.
+CREATE TABLE cache_change (
+    change     INTEGER PRIMARY KEY,
+    namespace  TEXT,                                   -- NULL: all of them were cleared
+    cache_key  TEXT,                                   -- NULL: all of the namespace
+    changed_at INTEGER NOT NULL
 );
 
 -- INDEXES: a store filled from nothing makes these last.

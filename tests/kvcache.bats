@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # kvcache: values with a time to live, and commands that are run once for a key.
-# valgrind: exactly as they were set|JSON lines that come back|bad lines|ends first|are deleted|is shown again|other fingerprint|is passed on
+# valgrind: exactly as they were set|told to who watches|JSON lines that come back|bad lines|ends first|are deleted|is shown again|other fingerprint|is passed on
 # shellcheck disable=SC2002,SC2094 # pipes are wanted; cmp only reads
 
 load helper
@@ -587,6 +587,159 @@ fcntl.fcntl(os.open(sys.argv[1], os.O_RDWR), fcntl.F_OFD_SETLK,
     [ "$(wc -l <ran)" -eq 2 ]
     [ "$(kvcache run r -- false)" = short ]
     [ "$(cell 'PRAGMA integrity_check')" = ok ]
+}
+
+# --- watch ---------------------------------------------------------------------------
+
+# told [OPTIONS]: what watch --after 0 has to tell of what was, as NAMESPACE/KEY; * is all of it.
+told() {
+    local newest
+    newest=$(cell 'SELECT max(change) FROM cache_change')
+    background told kvcache watch --after 0 "$@"
+    wait_until 10 grep -q "\"change\":$newest," told.out
+    kill "$pid"
+    wait "$pid" || [ $? -eq 143 ]
+    jq -r 'if .all then "all" else "\(.namespace // "*")/\(.key // "*")" end' told.out | paste -sd ' '
+}
+
+is_watching() { grep -qs inotify "/proc/$pid/fdinfo/"*; }
+
+watch_ends_with() { # STATUS
+    status=0
+    wait "$pid" || status=$?
+    [ "$status" -eq "$1" ]
+}
+
+@test "what is replaced, deleted, cleared or evicted is told to who watches; nothing else is" {
+    kvcache -q set a 1
+    kvcache -q set -n n a 1
+    background watch kvcache watch
+    wait_until 10 is_watching
+    kvcache -q set b 1                    # new
+    kvcache -q set a 2                    # replaced
+    kvcache -q delete a b none || [ $? -eq 1 ]
+    kvcache -q set a 3                    # new again
+    over django_cache "namespace = '' AND cache_key = 'a'"
+    kvcache -q set a 4                    # in place of one that had ended
+    over django_cache "namespace = '' AND cache_key = 'a'"
+    kvcache -q delete a || [ $? -eq 1 ]   # had ended
+    kvcache -q set gone 1
+    over django_cache "cache_key = 'gone'"
+    kvcache -q purge                      # its end was known
+    kvcache -q set -n full --max-size 8 --ttl 1m k1 aa
+    kvcache -q set -n full --max-size 8 --ttl 1h k2 bb
+    kvcache -q set -n full --max-size 8 --ttl 1h k3 cc # k1 has to go
+    over django_cache "cache_key = 'k2'"
+    kvcache -q set -n full --max-size 8 --ttl 1h k4 dd # k2 has ended
+    kvcache -q run result -- true
+    kvcache -q clear --results            # no value
+    kvcache -q clear -n nobody            # nothing there
+    kvcache -q clear -n n
+    kvcache -q set 'é "x"' 1
+    kvcache -q clear --all
+    wait_until 10 grep -q '"namespace":null' watch.out
+    kill "$pid"
+    watch_ends_with 143
+    [ "$(jq -c '[.namespace, .key]' watch.out | paste -sd ' ')" = '["","a"] ["","a"] ["","b"] ["full","k1"] ["n",null] [null,null]' ]
+    jq_true -s 'map(.change) == [1, 2, 3, 4, 5, 6] and all(.changed_at > 1700000000000)' watch.out
+    [ "$(told)" = '/a /a /b full/k1 n/* */*' ]
+    [ "$(told -n full)" = 'full/k1 */*' ]
+}
+
+@test "what a batch changes is told when it is committed, as lines say it" {
+    seq 300 | sed 's/.*/{"key":"k&","value":1}/' >lines
+    kvcache -q set <lines
+    [ "$(cell 'SELECT count(*) FROM cache_change')" = 0 ]
+    kvcache -q set <lines
+    seq 300 | sed 's/^/k/' | kvcache -q delete
+    told >was
+    [ "$(cat was)" = "$({ seq 300; seq 300; } | sed 's/^/\/k/' | paste -sd ' ')" ]
+}
+
+@test "a clear of thousands is told after each of its parts, and is one row" {
+    seq 1700 | sed 's/.*/{"key":"k&","namespace":"n","value":1}/' | kvcache -q set
+    kvcache -q set other 1
+    cell "CREATE TABLE seen(change); CREATE TRIGGER seen AFTER INSERT ON cache_change
+        BEGIN INSERT INTO seen VALUES(new.change); END"
+    kvcache -q clear -n n
+    [ "$(cell 'SELECT count(*) FROM seen')" = 4 ]
+    [ "$(cell 'SELECT count(*), max(change), namespace, cache_key IS NULL FROM cache_change')" = '1|4|n|1' ]
+    # One that came to an end is left alone by the next.
+    kvcache -q set -n n a 1
+    kvcache -q clear -n n
+    [ "$(told)" = 'n/* n/*' ]
+    # A gap that it left is nothing that was let go.
+    kvcache -q clear -n ''
+    [ "$(told)" = 'n/* n/* /*' ]
+}
+
+@test "ten thousand are kept; who comes from further back is told that all is invalid" {
+    kvcache -q set a 1
+    kvcache -q set a 2
+    cell 'WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10237)
+        INSERT INTO cache_change(namespace, cache_key, changed_at) SELECT 0, i, 1 FROM n'
+    kvcache -q set a 3 # change 10239
+    [ "$(cell 'SELECT count(*), min(change) FROM cache_change')" = '10239|1' ]
+    kvcache -q set b 1
+    kvcache -q set b 2
+    [ "$(cell 'SELECT count(*), max(change) FROM cache_change')" = '10000|10240' ]
+    [ "$(told --after 240 | wc -w)" = 10000 ]
+    [ "$(head -n 1 told.out | jq .change)" = 241 ]
+    [ "$(told --after 239)" = all ]
+    [ "$(told --after 0 -n other)" = all ]
+    [ "$(cat told.out)" = '{"change":10240,"all":true}' ]
+}
+
+@test "watch begins with what comes next, goes on by number, and sleeps until then" {
+    kvcache -q set a 1
+    kvcache -q set a 2
+    background watch kvcache watch
+    wait_until 10 is_watching
+    asleep() { grep -q '^State:.S' "/proc/$pid/status" && [ "$(cut -d ' ' -f 1 "/proc/$pid/syscall")" != 0 ]; }
+    wait_until 10 asleep
+    used=$(cut -d ' ' -f 14,15 "/proc/$pid/stat")
+    kvcache -q set a 3
+    wait_until 10 grep -q '"change":2,' watch.out
+    # shellcheck disable=SC2046,SC2086
+    set -- $used $(cut -d ' ' -f 14,15 "/proc/$pid/stat")
+    [ $(($3 + $4 - $1 - $2)) -lt 50 ]
+    kill "$pid"
+    watch_ends_with 143
+    jq_true -s 'map(.change) == [2]' watch.out
+    run_split timeout 10 kvcache watch --after 3
+    assert_status 76 'change 3 is not of this store, whose last is 2'
+    run_split kvcache watch --after -1
+    assert_status 64
+    run_split kvcache watch key
+    assert_status 64 'no operand is wanted'
+}
+
+@test "watch of a store of version 2 goes on when a writer has migrated it" {
+    sqlite3 "$LIFEBOAT_DB" <"$top/tests/data/store-v2.sql" >/dev/null
+    background watch kvcache watch
+    wait_until 10 is_watching
+    kvcache -q set text new
+    wait_until 10 grep -q '"key":"text"' watch.out
+    [ "$(cell 'PRAGMA user_version')" = 3 ]
+}
+
+@test "watch: a reader that leaves, a full disk, a store that is replaced" {
+    kvcache -q set a 1
+    mkfifo pipe
+    background watch sh -c 'exec env --default-signal=PIPE kvcache watch >pipe'
+    exec 9<pipe
+    wait_until 10 is_watching
+    exec 9<&-
+    watch_ends_with 141
+    kvcache -q set a 2
+    run_split sh -c 'kvcache watch --after 0 >/dev/full'
+    assert_status 74 'standard output: No space left'
+    background watch kvcache watch
+    wait_until 10 is_watching
+    kvcache -d other.db -q set a 1
+    mv other.db "$LIFEBOAT_DB"
+    watch_ends_with 76
+    grep -q 'replaced or removed while it was watched' watch.err
 }
 
 # --- run -----------------------------------------------------------------------------

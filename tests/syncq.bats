@@ -1283,7 +1283,7 @@ one_of_each() {
     run_split syncq stats
     assert_status 0
     assert_out ''
-    [ "$(db 'PRAGMA user_version')" -eq 2 ]
+    [ "$(db 'PRAGMA user_version')" -eq 3 ]
 }
 
 @test "other writers that keep the gate make it 75, and nothing is changed" {

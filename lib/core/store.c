@@ -17,10 +17,14 @@ static const char schema[] = {
 #include "schema.inc"
     0};
 
-/* What came with version 2, up to the late indexes. */
-static const char *of_version_2(void)
+/* What came with this version, from 2 on, and with those behind it, up to the late
+ * indexes. */
+static const char *since_version(int64_t version)
 {
-    return strstr(schema, "-- VERSION 2");
+    char mark[40];
+
+    snprintf(mark, sizeof mark, "-- VERSION %lld,", (long long)version);
+    return strstr(schema, mark);
 }
 
 /* From here on what a store filled from nothing gets last; the index by entity
@@ -270,29 +274,44 @@ static int fill_schema(struct store *st, bool indexes, struct err *e)
     return rc ? -1 : 0;
 }
 
-/* Gives a store of an older version what it lacks; another may have done so. */
-static int migrate(struct store *st, struct err *e)
+/* What a store of this version lacks. */
+static int add_tables(struct store *st, struct err *e)
 {
-    char *tables = strndup(of_version_2(), (size_t)(late_indexes() - of_version_2()));
+    const char *from = since_version(st->version + 1);
+    char *tables = strndup(from, (size_t)(late_indexes() - from));
     char mark[64];
-    int rc = -1;
+    int rc;
 
     if (!tables)
         return err_memory(e);
     snprintf(mark, sizeof mark, "PRAGMA user_version = %d", STORE_VERSION);
-    if (!store_begin(st, e)) {
-        rc = look_inside(st, e) == 1 ? 0 : -1;
-        if (!rc && st->version < STORE_VERSION)
-            rc = exec_schema(st, tables, e) || db_exec(&st->db, mark, e) ? -1 : 0;
-        if (rc)
-            store_rollback(st);
-        else
-            rc = store_commit(st, e);
-    }
+    rc = exec_schema(st, tables, e) || db_exec(&st->db, mark, e) ? -1 : 0;
     free(tables);
+    return rc;
+}
+
+/* Gives a store of an older version what it lacks; another may have done so. */
+static int migrate(struct store *st, struct err *e)
+{
+    int rc;
+
+    if (store_begin(st, e))
+        return -1;
+    rc = look_inside(st, e) == 1 ? 0 : -1;
+    if (!rc && st->version < STORE_VERSION)
+        rc = add_tables(st, e);
+    if (rc)
+        store_rollback(st);
+    else
+        rc = store_commit(st, e);
     if (!rc)
         st->version = STORE_VERSION;
     return rc;
+}
+
+int store_look_again(struct store *st, struct err *e)
+{
+    return st->version < STORE_VERSION && look_inside(st, e) < 0 ? -1 : 0;
 }
 
 /* Makes the empty file at the path a store; the gate is held. */

@@ -17,7 +17,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-enum { STORE_VERSION = 2, STORE_APPLICATION = 0x4c696642, STORE_ID_TEXT = 17 };
+enum { STORE_VERSION = 3, STORE_APPLICATION = 0x4c696642, STORE_ID_TEXT = 17 };
 
 /* A store of an older version is brought up to this one when it is opened to be
  * written, in one transaction. A reader takes it as it is: the log is in all. */
@@ -65,6 +65,10 @@ int store_begin(struct store *st, struct err *e);
  * replaced or removed meanwhile. Always leaves the gate. */
 int store_commit(struct store *st, struct err *e);
 void store_rollback(struct store *st);
+
+/* For a reader that stays: a writer may have brought the store up to this version
+ * since it was opened. Sets version. */
+int store_look_again(struct store *st, struct err *e);
 
 /* One unchanging view for several queries of a reader. */
 int store_snapshot(struct store *st, struct err *e);

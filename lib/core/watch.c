@@ -22,8 +22,10 @@ int watch_open(struct watch *w, const struct store *st, struct err *e)
     if (!copy || w->fd < 0 ||
         inotify_add_watch(w->fd, dirname(copy),
                           IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO) < 0) {
+        err_sys(e, EX_IOERR, "unable to watch the folder of %s", st->path);
+        watch_close(w);
         free(copy);
-        return err_sys(e, EX_IOERR, "unable to watch the folder of %s", st->path);
+        return -1;
     }
     free(copy);
     watch_gate(w);
@@ -32,7 +34,9 @@ int watch_open(struct watch *w, const struct store *st, struct err *e)
 
 void watch_close(struct watch *w)
 {
-    close(w->fd);
+    if (w->fd >= 0)
+        close(w->fd);
+    w->fd = -1;
 }
 
 void watch_clear(struct watch *w)

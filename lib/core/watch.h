@@ -9,7 +9,7 @@
 #include "core/store.h"
 
 struct watch {
-    int fd;
+    int fd;   /* -1: closed, or never opened */
     int gate; /* watch descriptor, -1 while there is no gate file */
     const char *gate_path;
 };

@@ -1,6 +1,7 @@
-/* The small parsers: cursors, seals, clocks, ids, dates. What one accepts and
- * writes again must be what it read; dates are what the C library says. */
+/* The small parsers: cursors, seals, clocks, ids, places in a stream, dates. What one
+ * accepts and writes again must be what it read; dates are what the C library says. */
 #include "core/cursor.h"
+#include "http/stream.h"
 #include "text/hlc.h"
 #include "text/rfc3339.h"
 #include "text/seal.h"
@@ -78,6 +79,17 @@ static void ids(struct span s)
         abort();
 }
 
+static void places(struct span s)
+{
+    char text[STREAM_ID_TEXT];
+    struct stream_place p;
+
+    if (stream_place_parse(s, &p))
+        return;
+    if (!span_eq(s, (struct span){text, stream_place_text(&p, text)}) || p.job < 0 || p.cache < 0)
+        abort();
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct span s = {(const char *)data, size}, store, check;
@@ -90,6 +102,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     clocks(s);
     dates(s);
     ids(s);
+    places(s);
     if (cursor_wellformed(s, &store, &seq, &check) && (seq < 0 || check.n != 8))
         abort();
     seal_read_cursor(s, cursor);
