@@ -114,11 +114,11 @@ static const struct {
 
 int view_open(struct view *v, struct store *st, struct err *e)
 {
-    *v = (struct view){.st = st, .boot = clock_boot_name(), .sql = malloc(sizeof *v->sql)};
+    *v = (struct view){.st = st, .sql = malloc(sizeof *v->sql)};
     if (!v->sql)
         return err_memory(e);
     *v->sql = texts;
-    return v->boot ? 0 : err_sys(e, EX_TEMPFAIL, "unable to read the id of this boot");
+    return 0;
 }
 
 void view_close(struct view *v)
@@ -153,7 +153,7 @@ static bool is_null(struct stmt *s, int column)
 }
 
 /* Times of another boot are over. */
-static int64_t held_ms(struct view *v, struct span boot, int64_t wake_ms)
+static int64_t held_ms(struct span boot, int64_t wake_ms)
 {
     int64_t ms = 0;
 
@@ -161,14 +161,14 @@ static int64_t held_ms(struct view *v, struct span boot, int64_t wake_ms)
         return 0;
     if (span_eq(boot, SPAN("wall")))
         ms = wake_ms - clock_now_ms();
-    else if (span_eq(boot, span_of(v->boot)))
+    else if (span_eq(boot, span_of(clock_boot_id())))
         ms = wake_ms - clock_boot_ms();
     return ms > 0 ? ms : 0;
 }
 
 int64_t view_held_ms(struct view *v)
 {
-    return held_ms(v, view_span(v, VIEW_WAKE_BOOT), view_int(v, VIEW_WAKE));
+    return held_ms(view_span(v, VIEW_WAKE_BOOT), view_int(v, VIEW_WAKE));
 }
 
 /* A line stays a line, whoever wrote the row. */
@@ -485,12 +485,15 @@ static int count_depth(struct view *v, struct span queue, struct view_stats *out
     int64_t *const counts[] = {&out->ready,     &out->ready,  &out->waiting,      &out->running,
                                &out->completed, &out->failed, &out->dead_letters, &out->owed};
     struct stmt *s = &v->sql->depth;
+    const char *boot = clock_boot_name();
     int64_t now = clock_now_ms(), oldest;
 
+    if (!boot) /* which leases live cannot be told */
+        return err_sys(e, EX_TEMPFAIL, "unable to read the id of this boot");
     if (stmt_ready(s, &v->st->db, e))
         return -1;
     stmt_bind_span(s, 1, queue);
-    stmt_bind_span(s, 2, span_of(v->boot));
+    stmt_bind_span(s, 2, span_of(boot));
     stmt_bind_int(s, 3, clock_boot_ms());
     stmt_bind_int(s, 4, now);
     if (stmt_step(s, e) < 0)
@@ -534,7 +537,7 @@ static int read_state(struct view *v, struct span queue, struct view_stats *out,
         return rc;
     out->paused = stmt_int(s, 0) != 0;
     out->endpoint_failures = stmt_int(s, 2);
-    out->endpoint_held_ms = held_ms(v, stmt_span(s, 3), stmt_int(s, 4));
+    out->endpoint_held_ms = held_ms(stmt_span(s, 3), stmt_int(s, 4));
     out->last_success_at = stmt_int(s, 6);
     rc = keep_text(s, 1, &v->reason, &out->reason) ||
          keep_text(s, 5, &v->error, &out->endpoint_error);

@@ -47,7 +47,6 @@ enum view_member {
 
 struct view {
     struct store *st;
-    const char *boot; /* the id of this one, which tells what holds a row back */
     struct view_sql *sql;
     struct stmt *row; /* the one it stands on */
     struct json json;
