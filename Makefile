@@ -30,9 +30,10 @@ SCRIPTS := $(patsubst scripts/%,bin/%,$(wildcard scripts/cloud-sync))
 SHARE := $(addprefix share/lifeboat/,$(notdir $(wildcard scripts/standby scripts/backup scripts/dpkg-events)))
 CONF  := $(patsubst lib/config/%,share/lifeboat/%,$(wildcard lib/config/*.json))
 JQ    := $(patsubst lib/projectors/%,share/lifeboat/projectors/%,$(wildcard lib/projectors/*.jq))
+PAGE  := $(patsubst lib/%,share/lifeboat/%,$(shell find lib/page -type f | sort))
 UNITS := $(patsubst systemd/%,lib/systemd/system/%,$(wildcard systemd/*.service systemd/*.timer))
 MAN   := $(foreach p,$(PAGES),share/man/man$(subst .,,$(suffix $(p)))/$(notdir $(p)))
-INSTALLED := $(CMDS:%=bin/%) $(SCRIPTS) $(MAN) $(JQ) $(CONF) $(SHARE) $(UNITS)
+INSTALLED := $(CMDS:%=bin/%) $(SCRIPTS) $(MAN) $(JQ) $(CONF) $(SHARE) $(PAGE) $(UNITS)
 AT = $(DESTDIR)$(PREFIX)
 
 all: $(CMDS:%=$(BUILD)/bin/%)
@@ -101,6 +102,8 @@ check-damage: tests
 	tests/damage.sh
 check-model: tests
 	tests/model.sh
+check-page: tests
+	tests/page.sh
 fuzz:
 	tests/fuzz.sh
 latency: tests
@@ -117,11 +120,14 @@ install: all
 	@for f in $(MAN); do install -D -m 644 man/$${f##*/} $(AT)/$$f || exit; done
 	@for f in $(JQ); do install -D -m 644 lib/projectors/$${f##*/} $(AT)/$$f || exit; done
 	@for f in $(CONF); do install -D -m 644 lib/config/$${f##*/} $(AT)/$$f || exit; done
+	@for f in $(PAGE); do install -D -m 644 lib/$${f#share/lifeboat/} $(AT)/$$f || exit; done
 	@for f in $(SHARE); do install -D -m 755 scripts/$${f##*/} $(AT)/$$f || exit; done
 	@for f in $(UNITS); do install -D -m 644 systemd/$${f##*/} $(AT)/$$f && \
 		sed -i 's|/usr/local|$(PREFIX)|g' $(AT)/$$f || exit; done
 uninstall:
 	@for f in $(INSTALLED); do rm -f $(AT)/$$f || exit; done
+	@rmdir $(AT)/share/lifeboat/page/js/views $(AT)/share/lifeboat/page/js \
+		$(AT)/share/lifeboat/page/icons $(AT)/share/lifeboat/page 2>/dev/null || :
 	@rmdir $(AT)/share/lifeboat/projectors $(AT)/share/lifeboat 2>/dev/null || :
 clean:
 	rm -rf build build-asan build-clang build-fuzz $(BUILD)
@@ -129,5 +135,5 @@ clean:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 .SECONDARY:
 .PHONY: all tests check lint check-asan check-valgrind check-crash check-faults check-stress \
-	check-workers check-damage check-model fuzz latency bench growth install uninstall clean FORCE
+	check-workers check-damage check-model check-page fuzz latency bench growth install uninstall clean FORCE
 .DELETE_ON_ERROR:

@@ -30,6 +30,7 @@ installed() {
     for c in "$top"/lib/config/*.json; do
         cmp "$c" "dest/usr/local/share/lifeboat/${c##*/}"
     done
+    diff -r "$top/lib/page" dest/usr/local/share/lifeboat/page
     for s in standby backup dpkg-events; do
         [ -x "dest/usr/local/share/lifeboat/$s" ]
     done

@@ -206,6 +206,29 @@ ok - length'
     assert_status 0
 }
 
+@test "page: what the strict policy forbids, what does not parse, a file sw.js does not know" {
+    cp "$top/scripts/page-version" scripts/
+    cp -r "$top/lib/page" lib/
+    mkdir tests/page
+    run_split scripts/lint page
+    assert_status 0
+    echo '/* */' >>lib/page/style.css
+    red page 'lib/page/sw.js:1: '
+    scripts/page-version
+    run_split scripts/lint page
+    assert_status 0
+    for bad in '<p style="color: red">' '<p onclick="x()">' '<script>x()</script>' '<img src="https://example.org/">'; do
+        cp "$top/lib/page/index.html" lib/page/
+        echo "$bad" >>lib/page/index.html
+        red page "$bad"
+    done
+    cp "$top/lib/page/index.html" lib/page/
+    if command -v node >/dev/null; then
+        echo 'let x = ;' >>lib/page/js/text.js
+        red page 'SyntaxError'
+    fi
+}
+
 @test "the checkers of others are asked too" {
     cp "$top/.clang-format" "$top/.clang-tidy" .
     printf 'int f( int n );\n\nint f(int n)\n{\n    int *p = 0;\n    return n / *p;\n}\n' >lib/text/seal.c
