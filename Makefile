@@ -13,7 +13,7 @@ VERSION = 0.1.0
 BUILD_TIME := $(or $(SOURCE_DATE_EPOCH),$(shell git log -1 --format=%ct 2>/dev/null),1767225600)
 
 cppflags = -D_GNU_SOURCE -Ilib -Icmd -I$(BUILD)/gen -DLIFEBOAT_VERSION='"$(VERSION)"' \
-	-DLIFEBOAT_SHARE='"$(PREFIX)/share/lifeboat"' $(CPPFLAGS)
+	-DLIFEBOAT_BIN='"$(PREFIX)/bin"' -DLIFEBOAT_SHARE='"$(PREFIX)/share/lifeboat"' $(CPPFLAGS)
 cflags   = $(WARN) $(CFLAGS) $(SAN)
 ldflags  = $(SAN) -Wl,--as-needed $(LDFLAGS)
 LDLIBS = -lsqlite3 -luuid -lxxhash -l:libcrypto.a
@@ -27,13 +27,18 @@ PAGES := $(wildcard man/*.[1-8])
 # What is installed, as paths below PREFIX. Scripts that people call are beside the
 # commands; those that units call are not.
 SCRIPTS := $(patsubst scripts/%,bin/%,$(wildcard scripts/cloud-sync))
-SHARE := $(addprefix share/lifeboat/,$(notdir $(wildcard scripts/standby scripts/backup scripts/dpkg-events)))
+SHARE := $(addprefix share/lifeboat/,$(notdir $(wildcard scripts/standby scripts/backup scripts/dpkg-events \
+	scripts/serve)))
 CONF  := $(patsubst lib/config/%,share/lifeboat/%,$(wildcard lib/config/*.json))
+HTTPD := share/lifeboat/lighttpd.conf
 JQ    := $(patsubst lib/projectors/%,share/lifeboat/projectors/%,$(wildcard lib/projectors/*.jq))
 PAGE  := $(patsubst lib/%,share/lifeboat/%,$(shell find lib/page -type f | sort))
 UNITS := $(patsubst systemd/%,lib/systemd/system/%,$(wildcard systemd/*.service systemd/*.timer))
 MAN   := $(foreach p,$(PAGES),share/man/man$(subst .,,$(suffix $(p)))/$(notdir $(p)))
-INSTALLED := $(CMDS:%=bin/%) $(SCRIPTS) $(MAN) $(JQ) $(CONF) $(SHARE) $(PAGE) $(UNITS)
+CGI   := lifeboat.cgi
+BIN   := $(filter-out $(CGI),$(CMDS))
+INSTALLED := $(BIN:%=bin/%) $(SCRIPTS) $(CGI:%=lib/cgi-bin/%) $(MAN) $(JQ) $(CONF) $(HTTPD) $(SHARE) \
+	$(PAGE) $(UNITS)
 AT = $(DESTDIR)$(PREFIX)
 
 all: $(CMDS:%=$(BUILD)/bin/%)
@@ -115,7 +120,10 @@ growth: tests
 	tests/growth.sh
 
 install: all
-	@for f in $(CMDS); do install -D -m 755 $(BUILD)/bin/$$f $(AT)/bin/$$f || exit; done
+	@for f in $(BIN); do install -D -m 755 $(BUILD)/bin/$$f $(AT)/bin/$$f || exit; done
+	@install -D -m 755 $(BUILD)/bin/$(CGI) $(AT)/lib/cgi-bin/$(CGI)
+	@for f in $(HTTPD); do install -D -m 644 scripts/$${f##*/} $(AT)/$$f && \
+		sed -i 's|/usr/local|$(PREFIX)|g' $(AT)/$$f || exit; done
 	@for f in $(SCRIPTS); do install -D -m 755 scripts/$${f##*/} $(AT)/$$f || exit; done
 	@for f in $(MAN); do install -D -m 644 man/$${f##*/} $(AT)/$$f || exit; done
 	@for f in $(JQ); do install -D -m 644 lib/projectors/$${f##*/} $(AT)/$$f || exit; done
