@@ -450,6 +450,8 @@ sender_judge() { standby_judge; }
 source "$top/tests/campaign-queue.bash"
 # shellcheck source=tests/campaign-cache.bash
 source "$top/tests/campaign-cache.bash"
+# shellcheck source=tests/campaign-http.bash
+source "$top/tests/campaign-http.bash"
 
 # --- material ------------------------------------------------------------------------
 

@@ -72,6 +72,7 @@ take_printed() { # SCENARIO
         ;;
     ids) [ "$(grep -cxE '[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f-]{21}' out)" != 3000 ] ||
         ! sort -uc out || printed='3000, ascending' ;;
+    posted*) printed=$(sed -E 's/^X-Correlation-ID: .*//' out 2>/dev/null) ;;
     # A type whose reducer cannot be looked for at first comes after the others.
     in_place | aside | document | sealed | keep_flags | standby)
         printed=${printed/'["case","chart"]'/'["chart","case"]'}
@@ -135,6 +136,8 @@ judge_failure() { # SCENARIO STATUSES CAUSE
     verify*) set -- "$1" "$2 2" "$3" ;;
     in_place | aside | document | sealed | keep_flags | standby | project | reduce | listing | rebuild)
         ! grep -q 'projection' err || set -- "$1" "$2 1" "$3" ;;
+    # What an HTTP client is told of it: 503 or 507. A key may be in flight for a while.
+    posted*) set -- "$1" "$2 70 74 75" "$3" ;;
     # The command itself, or who watches over it, may be what fails.
     once) set -- "$1" '125 126' "$3|supervisor|unable to run" ;;
     replay) set -- "$1" 125 "$3" ;;
@@ -226,7 +229,8 @@ at_each_call() { # SCENARIO
 all=0
 writes=(append create load leftover local single rejected in_place aside document sealed parts keep_flags
     standby sender project rebuild reduce listing ack send recv
-    enqueue put_first dequeue complete give_up work flush cached cleared once)
+    enqueue put_first dequeue complete give_up work flush cached cleared once
+    posted posted_once posted_back)
 if [ $# -gt 1 ]; then set -- "${@:2}"; else set -- "${writes[@]}" "${!reads[@]}"; fi
 
 echo "# seed $seed (tests/faults.sh $seed)"
