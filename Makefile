@@ -13,7 +13,7 @@ VERSION = 0.1.0
 BUILD_TIME := $(or $(SOURCE_DATE_EPOCH),$(shell git log -1 --format=%ct 2>/dev/null),1767225600)
 
 cppflags = -D_GNU_SOURCE -Ilib -Icmd -I$(BUILD)/gen -DLIFEBOAT_VERSION='"$(VERSION)"' \
-	-DLIFEBOAT_BIN='"$(PREFIX)/bin"' -DLIFEBOAT_SHARE='"$(PREFIX)/share/lifeboat"' $(CPPFLAGS)
+	-DLIFEBOAT_SHARE='"$(PREFIX)/share/lifeboat"' $(CPPFLAGS)
 cflags   = $(WARN) $(CFLAGS) $(SAN)
 ldflags  = $(SAN) -Wl,--as-needed $(LDFLAGS)
 LDLIBS = -lsqlite3 -luuid -lxxhash -l:libcrypto.a

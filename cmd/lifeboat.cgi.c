@@ -426,16 +426,20 @@ static void log_request(const struct exchange *x, int64_t begun)
         cli_warn("%s", e.msg);
 }
 
-/* Commands of the toolkit that handlers run are beside this one, or in the PATH,
- * which a web server need not hand on. */
+/* Commands of the toolkit that handlers run are beside this one where it was built, in
+ * PREFIX/bin where it is installed in PREFIX/lib/cgi-bin, or in the PATH, which a web
+ * server need not hand on. */
 static void find_commands(void)
 {
-    char exe[PATH_MAX], path[PATH_MAX + 128];
+    char exe[PATH_MAX], path[2 * PATH_MAX + 64];
     ssize_t n = readlink("/proc/self/exe", exe, sizeof exe - 1);
+    const char *folder = ".";
 
-    exe[n < 0 ? 0 : n] = '\0';
-    snprintf(path, sizeof path, "%s:%s:/usr/local/bin:/usr/bin:/bin", n > 0 ? dirname(exe) : ".",
-             LIFEBOAT_BIN);
+    if (n > 0) {
+        exe[n] = '\0';
+        folder = dirname(exe);
+    }
+    snprintf(path, sizeof path, "%s:%s/../../bin:/usr/local/bin:/usr/bin:/bin", folder, folder);
     setenv("PATH", path, 1);
 }
 

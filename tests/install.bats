@@ -17,7 +17,10 @@ installed() {
 
 @test "make install puts commands, pages, reducers, scripts and units below DESTDIR" {
     for c in "$build"/bin/*; do
-        cmp "$c" "dest/usr/local/bin/${c##*/}"
+        case $c in
+        *.cgi) cmp "$c" "dest/usr/local/lib/cgi-bin/${c##*/}" ;;
+        *) cmp "$c" "dest/usr/local/bin/${c##*/}" ;;
+        esac
     done
     cmp "$top/scripts/cloud-sync" dest/usr/local/bin/cloud-sync
     [ -x dest/usr/local/bin/cloud-sync ]
@@ -31,7 +34,8 @@ installed() {
         cmp "$c" "dest/usr/local/share/lifeboat/${c##*/}"
     done
     diff -r "$top/lib/page" dest/usr/local/share/lifeboat/page
-    for s in standby backup dpkg-events; do
+    cmp "$top/scripts/lighttpd.conf" dest/usr/local/share/lifeboat/lighttpd.conf
+    for s in standby backup dpkg-events serve; do
         [ -x "dest/usr/local/share/lifeboat/$s" ]
     done
     for u in "$top"/systemd/*; do
@@ -43,8 +47,20 @@ installed() {
 @test "another PREFIX is in the paths of the units" {
     make -s -C "$top" -o all BUILD="${build##*/}" DESTDIR="$PWD/other" PREFIX=/usr install
     grep -x 'ExecStart=/usr/bin/evstore-verify' other/usr/lib/systemd/system/lifeboat-verify.service
-    run_split grep -r /usr/local other/usr/lib
+    run_split grep -rI /usr/local other/usr/lib other/usr/share/lifeboat
     assert_status 1
+}
+
+@test "what is installed serves: the page, the front, by a command of its own" {
+    command -v lighttpd || [ -x /usr/sbin/lighttpd ] || skip 'lighttpd is not installed'
+    unset LIFEBOAT_BIN
+    background serve dest/usr/local/share/lifeboat/serve -d "$LIFEBOAT_DB"
+    wait_until 10 grep -qs '^http' serve.out
+    url=$(cat serve.out)
+    curl -sf "$url" | grep -q '<title>'
+    curl -sf "${url}api/health" | jq_true '.site_id == "main"'
+    curl -sf -d '{"restore_session_id":"s","source_device_id":"d","events":[],"events_count":0}' \
+        "${url}api/dr/restore" | jq_true '.status == "COMPLETED"'
 }
 
 @test "make uninstall takes back what make install brought, and nothing else" {
