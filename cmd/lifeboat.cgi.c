@@ -2,6 +2,7 @@
 #include "lifeboat.cgi/front.h"
 
 #include "base/clock.h"
+#include "base/nameid.h"
 #include "base/stop.h"
 #include "cli/cli.h"
 #include "cli/settings.h"
@@ -119,14 +120,14 @@ int front_problem_of(struct exchange *x, int status, const char *type, const cha
     return rc;
 }
 
-/* What failed here, by its exit status, as a client is to understand it. */
+/* What failed here, by its exit status, as a client is to understand it. A store that is
+ * damaged (EX_DATAERR) is not the client's fault, who will try again: 500. */
 int front_fail(struct exchange *x, const struct err *why)
 {
     static const struct {
         int exit, status;
-    } kinds[] = {{EX_DATAERR, 400},  {EX_USAGE, 400},    {EX_NOINPUT, 503}, {EX_UNAVAILABLE, 503},
-                 {EX_TEMPFAIL, 503}, {EX_PROTOCOL, 503}, {EX_IOERR, 507},   {EX_CANTCREAT, 507},
-                 {EX_NOPERM, 500},   {EX_CONFIG, 500}};
+    } kinds[] = {{EX_USAGE, 400},    {EX_NOINPUT, 503}, {EX_UNAVAILABLE, 503}, {EX_TEMPFAIL, 503},
+                 {EX_PROTOCOL, 503}, {EX_IOERR, 507},   {EX_CANTCREAT, 507}};
     struct err e;
     int status = 500;
 
@@ -320,22 +321,39 @@ static bool is_writing(const struct exchange *x)
     return x->rq.method & (HTTP_POST | HTTP_PUT | HTTP_PATCH | HTTP_DELETE);
 }
 
-/* Scoped by who asks, method and address; an automatic key is the body's digest. */
+/* What must be the same when a key comes again: the body, and the parameters. */
+static int take_fingerprint(struct exchange *x, struct err *e)
+{
+    const char *texts[2 * REQUEST_PARAMS + 2], **t = texts;
+    char body[SHA256_TEXT];
+
+    if (body_sha256(&x->body, body, e))
+        return -1;
+    *t++ = body;
+    for (int i = 0; i < x->rq.params; i++) {
+        *t++ = x->rq.param[i].name.p;
+        *t++ = x->rq.param[i].value.p;
+    }
+    *t = NULL;
+    return nameid_hash(texts, x->replay.fingerprint) ? err_memory(e) : 0;
+}
+
+/* Scoped by who asks, method and address; an automatic key is the fingerprint. */
 static int name_key(struct exchange *x, struct err *e)
 {
     const char *key = x->rq.key, *principal = x->is_known ? x->who.user_id : "";
-    char path[REQUEST_TARGET_MAX + 1] = "", kind[80];
+    char path[REQUEST_TARGET_MAX + 1] = "", automatic[80];
 
     for (int i = 0; i < x->rq.segments; i++) {
         size_t n = strlen(path);
 
         snprintf(path + n, sizeof path - n, "/%s", x->rq.segment[i].p);
     }
-    if (body_sha256(&x->body, x->replay.fingerprint, e))
+    if (take_fingerprint(x, e))
         return -1;
     if (!key && httpconf_automatic(&x->conf, path)) {
-        snprintf(kind, sizeof kind, "auto:%.32s", x->replay.fingerprint);
-        key = kind;
+        snprintf(automatic, sizeof automatic, "auto:%.32s", x->replay.fingerprint);
+        key = automatic;
     }
     x->keyed = key != NULL;
     return key ? replay_name(&x->replay, principal, http_method_name(x->rq.method), path, key, e)
@@ -355,7 +373,7 @@ static int run_once(struct exchange *x, struct err *e)
                                 "a request with this idempotency key is being answered");
     case REPLAY_OTHER:
         return front_problem_of(x, 422, "/problems/key-reused", "", e,
-                                "this idempotency key was used for another body");
+                                "this idempotency key was used for another request");
     case REPLAY_OURS:
         break;
     }

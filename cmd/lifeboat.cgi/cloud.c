@@ -9,9 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SETTINGS "user_settings"
-#define HISTORY  "command_history"
-
 /* The user of the path, whose data the asker may touch; else a problem is the answer. */
 static bool may_touch(struct exchange *x, struct err *e)
 {
@@ -43,7 +40,7 @@ static int store_settings_of(struct writing *w, struct span settings, struct spa
                              struct err *e)
 {
     struct exchange *x = w->x;
-    struct event ev = event_of(x, SETTINGS, "SETTINGS_SYNCED");
+    struct event ev = event_of(x, ENTITY_SETTINGS, "SETTINGS_SYNCED");
     struct buf payload = {0};
     enum put_result how = PUT_ERROR;
     char when[32];
@@ -125,7 +122,7 @@ int settings_get_one(struct exchange *x, struct err *e)
     if (!front_store(x, STORE_READ, e)) {
         if (stmt_ready(&s, &x->store.db, e))
             return -1;
-        stmt_bind_span(&s, 1, SPAN(SETTINGS));
+        stmt_bind_span(&s, 1, SPAN(ENTITY_SETTINGS));
         stmt_bind_span(&s, 2, span_of(x->at.value[0]));
         rc = stmt_step(&s, e);
         if (rc == 1)
@@ -148,7 +145,7 @@ static int count_history(struct exchange *x, int64_t *total, struct err *e)
 
     if (stmt_ready(&s, &x->store.db, e))
         return -1;
-    stmt_bind_span(&s, 1, SPAN(HISTORY));
+    stmt_bind_span(&s, 1, SPAN(ENTITY_HISTORY));
     stmt_bind_span(&s, 2, span_of(x->at.value[0]));
     rc = stmt_step(&s, e);
     *total = rc == 1 ? stmt_int(&s, 0) : 0;
@@ -191,9 +188,9 @@ static bool read_record(struct upload *u, const struct json_value *v, struct rec
 static int put_record(struct upload *u, const struct record *r, struct err *e)
 {
     struct exchange *x = u->w->x;
-    struct event ev = event_of(x, HISTORY, "COMMAND_EXECUTED");
+    struct event ev = event_of(x, ENTITY_HISTORY, "COMMAND_EXECUTED");
     struct span command = arena_span(&u->w->arena, r->command);
-    const char *const texts[] = {HISTORY, cli.site, x->at.value[0], command.p, NULL};
+    const char *const texts[] = {ENTITY_HISTORY, cli.site, x->at.value[0], command.p, NULL};
     char id[NAMEID_TEXT];
     enum put_result how;
     int known;
@@ -288,7 +285,7 @@ static int put_records(struct exchange *x, int64_t limit, int64_t offset, struct
 
     if (stmt_ready(&s, &x->store.db, e))
         return -1;
-    stmt_bind_span(&s, 1, SPAN(HISTORY));
+    stmt_bind_span(&s, 1, SPAN(ENTITY_HISTORY));
     stmt_bind_span(&s, 2, span_of(x->at.value[0]));
     stmt_bind_int(&s, 3, limit);
     stmt_bind_int(&s, 4, offset);

@@ -10,21 +10,23 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define COMMAND "advanced_command"
-
 /* What has been shared last of each, with the mean of its ratings, or where nobody has
- * rated it the one it came with. */
+ * rated it the one it came with. The log takes events from elsewhere too: ids that are
+ * none and ratings that are none do not count. */
 #define SHARED                                                                                     \
     "WITH shared AS (SELECT entity_id, payload_json, actor_id, ts_device, hlc, row_number() "      \
     "OVER (PARTITION BY entity_id ORDER BY hlc DESC, event_id DESC) AS n FROM events "             \
-    "WHERE entity_type = '" COMMAND "' AND event_type = 'COMMAND_SHARED'), "                       \
+    "WHERE entity_type = '" ENTITY_COMMAND "' AND event_type = 'COMMAND_SHARED' "                  \
+    "AND entity_id GLOB '[1-9]*' AND entity_id NOT GLOB '*[^0-9]*'), "                             \
     "rated AS (SELECT entity_id, json_extract(payload_json, '$.rating') AS rating, row_number() "  \
     "OVER (PARTITION BY entity_id, actor_id ORDER BY hlc DESC, event_id DESC) AS n FROM events "   \
-    "WHERE entity_type = '" COMMAND "' AND event_type = 'COMMAND_RATED'), "                        \
+    "WHERE entity_type = '" ENTITY_COMMAND "' AND event_type = 'COMMAND_RATED' "                   \
+    "AND json_extract(payload_json, '$.rating') BETWEEN 1 AND 5), "                                \
     "stars AS (SELECT entity_id, avg(rating) AS mean, count(*) AS ratings FROM rated "             \
     "WHERE n = 1 GROUP BY entity_id), "                                                            \
     "listed AS (SELECT shared.entity_id, payload_json, actor_id, ts_device, hlc, "                 \
-    "ifnull(mean, json_extract(payload_json, '$.rating')) AS rating, "                             \
+    "ifnull(mean, CASE WHEN json_extract(payload_json, '$.rating') BETWEEN 1 AND 5 THEN "          \
+    "json_extract(payload_json, '$.rating') END) AS rating, "                                      \
     "ifnull(ratings, 0) AS ratings, json_extract(payload_json, '$.category') AS category "         \
     "FROM shared LEFT JOIN stars USING(entity_id) WHERE n = 1) "                                   \
     "SELECT entity_id, payload_json, actor_id, ts_device, rating, ratings, count(*) OVER () "      \
@@ -32,10 +34,28 @@
 
 /* --- sharing ------------------------------------------------------------ */
 
+static const char no_rating[] = "rating: wants a number from 1 to 5";
+
+/* Absent, or from 1 to 5. */
+static bool is_rating(struct span n)
+{
+    char text[16], *end;
+    double v;
+
+    if (!n.p)
+        return true;
+    if (n.n >= sizeof text)
+        return false;
+    memcpy(text, n.p, n.n);
+    text[n.n] = '\0';
+    v = strtod(text, &end);
+    return !*end && v >= 1 && v <= 5;
+}
+
 /* 53 bits: as much as a JavaScript number takes. */
 static int id_of(const char *author, const char *name, char out[static 24], struct err *e)
 {
-    const char *const texts[] = {COMMAND, author, name, NULL};
+    const char *const texts[] = {ENTITY_COMMAND, author, name, NULL};
     char hash[SHA256_TEXT];
 
     if (nameid_hash(texts, hash))
@@ -67,7 +87,7 @@ static struct event event_of(const struct exchange *x, const char *id, const cha
 {
     struct event ev = {0};
 
-    ev.text[EVENT_ENTITY_TYPE] = SPAN(COMMAND);
+    ev.text[EVENT_ENTITY_TYPE] = SPAN(ENTITY_COMMAND);
     ev.text[EVENT_ENTITY_ID] = span_of(id);
     ev.text[EVENT_TYPE] = span_of(type);
     ev.text[EVENT_ACTOR_ID] = span_of(x->who.user_id);
@@ -93,6 +113,8 @@ int commands_add(struct exchange *x, struct err *e)
         return -1;
     if (!members_read(x, known, sizeof known / sizeof *known, &w.arena, &whole, e)) {
         rc = front_refused(x);
+    } else if (!is_rating(rating)) {
+        rc = front_problem(x, 422, e, "%s", no_rating);
     } else {
         struct span key = arena_span(&w.arena, local.p ? local : name);
 
@@ -112,7 +134,8 @@ int commands_add(struct exchange *x, struct err *e)
 
 /* --- looking ------------------------------------------------------------ */
 
-/* The members of a command, without its braces; whole: with what is not for a list. */
+/* The members of a command, without its braces; whole: with what is not for a list. 1: it
+ * came from elsewhere, and is none. */
 static int put_command(struct stmt *s, bool whole, struct buf *out, struct err *e)
 {
     struct span name, category, description, content, edge, rating = stmt_span(s, 4);
@@ -134,8 +157,10 @@ static int put_command(struct stmt *s, bool whole, struct buf *out, struct err *
     char when[32], why[256];
     int failed;
 
-    if (!members_of(stmt_span(s, 1), known, sizeof known / sizeof *known, &a, why))
-        return err_set(e, EX_DATAERR, "a stored command: %s", why);
+    if (!members_of(stmt_span(s, 1), known, sizeof known / sizeof *known, &a, why)) {
+        arena_free(&a);
+        return 1;
+    }
     write_time_text(stmt_int(s, 3), when);
     failed = buf_printf(out, "\"command_id\":%.*s", (int)stmt_span(s, 0).n, stmt_span(s, 0).p);
     for (size_t i = 0; i < sizeof shown / sizeof *shown && !failed; i++)
@@ -173,16 +198,22 @@ static bool read_rating(struct exchange *x, struct span *out, struct err *e)
 static int list(struct exchange *x, struct stmt *s, int64_t *total, struct err *e)
 {
     struct buf *out = &x->answer.body;
-    int rc, n = 0;
+    int rc, n = 0, none;
 
     while ((rc = stmt_step(s, e)) == 1 && out->len < BODY_LARGE) {
+        size_t before = out->len;
+
         *total = stmt_int(s, 6);
-        if (buf_adds(out, n++ ? ",{" : "{"))
+        if (buf_adds(out, n ? ",{" : "{"))
             return err_memory(e);
-        if (put_command(s, false, out, e))
+        none = put_command(s, false, out, e);
+        if (none < 0)
             return -1;
-        if (buf_addc(out, '}'))
+        if (none)
+            out->len = before;
+        else if (buf_addc(out, '}'))
             return err_memory(e);
+        n += !none;
     }
     return rc < 0 ? -1 : 0;
 }
@@ -242,12 +273,14 @@ int commands_get(struct exchange *x, struct err *e)
     int rc = find(x, &s, e);
 
     if (rc == 1) {
-        rc = buf_adds(out, "{\"success\":true,\"data\":{")  ? err_memory(e)
-             : put_command(&s, true, out, e)                ? -1
-             : front_done(x, 200, buf_adds(out, "}}\n"), e) ? -1
-                                                            : 1;
-        stmt_free(&s);
+        rc = buf_adds(out, "{\"success\":true,\"data\":{") ? err_memory(e)
+                                                           : put_command(&s, true, out, e);
+        if (!rc)
+            rc = front_done(x, 200, buf_adds(out, "}}\n"), e) ? -1 : 1;
+        else if (rc == 1)
+            rc = 0;
     }
+    stmt_free(&s);
     return rc ? (rc < 0 ? -1 : 0) : front_problem(x, 404, e, "there is no such command");
 }
 
@@ -259,29 +292,18 @@ static int answer_rated(struct exchange *x, struct err *e)
     int rc = find(x, &s, e);
     struct span rating;
 
-    if (rc != 1)
-        return -1;
-    rating = stmt_span(&s, 4);
-    rc = front_done(x, 200,
-                    buf_printf(&x->answer.body,
-                               "{\"success\":true,\"rating\":%.*s,\"ratings\":%lld}\n",
-                               (int)rating.n, rating.p, (long long)stmt_int(&s, 5)),
-                    e);
+    if (rc == 1) {
+        rating = stmt_span(&s, 4);
+        rc = front_done(x, 200,
+                        buf_printf(&x->answer.body,
+                                   "{\"success\":true,\"rating\":%.*s,\"ratings\":%lld}\n",
+                                   (int)rating.n, rating.p, (long long)stmt_int(&s, 5)),
+                        e);
+    } else if (!rc) {
+        rc = front_problem(x, 404, e, "there is no such command");
+    }
     stmt_free(&s);
     return rc;
-}
-
-static bool is_rating(struct span n)
-{
-    char text[16], *end;
-    double v;
-
-    if (n.n >= sizeof text)
-        return false;
-    memcpy(text, n.p, n.n);
-    text[n.n] = '\0';
-    v = strtod(text, &end);
-    return !*end && v >= 1 && v <= 5;
 }
 
 static int rate(struct writing *w, struct span rating, struct span whole, struct err *e)
@@ -291,7 +313,7 @@ static int rate(struct writing *w, struct span rating, struct span whole, struct
     enum put_result how;
 
     if (!is_rating(rating))
-        return front_problem(x, 422, e, "rating: wants a number from 1 to 5");
+        return front_problem(x, 422, e, "%s", no_rating);
     if (write_payload(w, &ev, whole, e))
         return -1;
     how = write_one(w, &ev, e);

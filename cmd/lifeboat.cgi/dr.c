@@ -75,7 +75,6 @@ static int refuse(struct export *r, const struct relay *run, struct err *e)
 {
     switch (run->status) {
     case 0:
-        return put_nothing(r, e);
     case EX_NOINPUT:
         return put_nothing(r, e);
     case EX_PROTOCOL:
@@ -295,12 +294,26 @@ static bool other_session(struct exchange *x, char session[static RESTORE_SESSIO
     return busy || lockfile_alive(cli.db, "restore");
 }
 
+/* A byte is named where it is no JSON; else it is a member of the document. Without its
+ * input's name it is not the document's fault. */
+static int refuse_document(struct exchange *x, const char *why, struct err *e)
+{
+    static const char input[] = "standard input: ";
+
+    if (strncmp(why, input, sizeof input - 1) != 0)
+        return err_set(e, EX_DATAERR, "%s", why);
+    why += sizeof input - 1;
+    return front_problem(x, strncmp(why, "byte ", 5) != 0 ? 422 : 400, e, "%s", why);
+}
+
 static int refuse_restore(struct exchange *x, const struct relay *run, struct err *e)
 {
     char session[RESTORE_SESSION_MAX + 1], member[RESTORE_SESSION_MAX + 32] = "";
     int status = run->status > 128 ? EX_TEMPFAIL : run->status;
     struct err ignored;
 
+    if (status == EX_DATAERR)
+        return refuse_document(x, run->complaint, e);
     if (status != EX_TEMPFAIL || !other_session(x, session, &ignored))
         return err_set(e, status, "%s", run->complaint);
     if (*session)

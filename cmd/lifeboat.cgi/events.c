@@ -14,13 +14,31 @@
 
 enum { TOLD_MAX = 100, IDS_MAX = 1000 };
 
-/* A user sends what he did himself; a device what was done at it. */
-static bool may_send(const struct exchange *x, const struct event *ev)
+static bool is_one_of(struct span text, const char *const *names)
 {
-    return !front_is(x, ROLE_USER) || span_eq(ev->text[EVENT_ACTOR_ID], span_of(x->who.user_id));
+    while (*names && !span_eq(text, span_of(*names)))
+        names++;
+    return *names != NULL;
 }
 
-static const char not_yours[] = "actor_id: is not yours";
+/* A user sends what he did himself; a device what was done at it. What has a resource of
+ * its own, which says whose it is, comes in there. NULL, or why it may not be sent. */
+static const char *why_not(const struct exchange *x, const struct event *ev)
+{
+    static const char *const types[] = {ENTITY_SETTINGS, ENTITY_HISTORY, ENTITY_COMMAND, NULL};
+    static const char *const ends[] = {"NODE_RESTORED", "node.restored", "NODE_PERMANENTLY_DELETED",
+                                       "node.purged", NULL};
+
+    if (front_is(x, ROLE_ADMIN))
+        return NULL;
+    if (front_is(x, ROLE_USER) && !span_eq(ev->text[EVENT_ACTOR_ID], span_of(x->who.user_id)))
+        return "actor_id: is not yours";
+    if (is_one_of(ev->text[EVENT_ENTITY_TYPE], types))
+        return "entity_type: these go to /api/cloud";
+    if (front_is(x, ROLE_USER) && is_one_of(ev->text[EVENT_TYPE], ends))
+        return "event_type: goes to /api/nodes";
+    return NULL;
+}
 
 /* --- one ---------------------------------------------------------------- */
 
@@ -41,13 +59,15 @@ static int answer_one(struct exchange *x, struct writing *w, enum put_result how
 static int add_one(struct exchange *x, struct writing *w, struct span text, struct err *e)
 {
     struct event_fault f = {0};
+    const char *why;
     struct event ev;
 
     if (event_parse(&w->intake.parser, text, &w->arena, &ev, &f))
         return f.no_memory ? err_memory(e)
                            : front_problem(x, 422, e, "byte %zu: %s", f.offset, f.why);
-    if (!may_send(x, &ev))
-        return front_problem(x, 403, e, "%s", not_yours);
+    why = why_not(x, &ev);
+    if (why)
+        return front_problem(x, 403, e, "%s", why);
     return answer_one(x, w, write_one(w, &ev, e), e);
 }
 
@@ -87,8 +107,10 @@ static int note_id(struct many *m, struct span id, struct err *e)
 /* An event, or what was none: the n-th of the body, from 0. */
 static int put(struct many *m, struct event *ev, uint64_t index, struct err *e)
 {
-    if (!may_send(m->x, ev))
-        return reject(m, index, not_yours, e);
+    const char *why = why_not(m->x, ev);
+
+    if (why)
+        return reject(m, index, why, e);
     m->w->made = index;
     switch (write_put(m->w, ev, e)) {
     case PUT_ERROR:
@@ -213,6 +235,29 @@ static int add_many(struct exchange *x, struct writing *w, struct span array, st
 
 /* --- POST /api/events --------------------------------------------------- */
 
+/* {"events":[...]}: an event has no such member but a payload. */
+static struct span events_in(struct writing *w, const struct json_value *v)
+{
+    struct span events, payload, alias;
+    const struct member known[] = {{"events", MEMBER_ARRAY, true, &events},
+                                   {"payload", MEMBER_JSON, false, &payload},
+                                   {"payload_json", MEMBER_JSON, false, &alias}};
+    char why[256];
+
+    return v->kind == JSON_OBJECT && members_of(v->raw, known, 3, &w->arena, why) && !payload.p &&
+                   !alias.p
+               ? events
+               : (struct span){NULL, 0};
+}
+
+static int add_json(struct exchange *x, struct writing *w, const struct json_value *v,
+                    struct err *e)
+{
+    struct span array = v->kind == JSON_ARRAY ? v->raw : events_in(w, v);
+
+    return array.p ? add_many(x, w, array, e) : add_one(x, w, v->raw, e);
+}
+
 static int add_text(struct exchange *x, struct writing *w, struct err *e)
 {
     struct buf text = {0};
@@ -227,7 +272,7 @@ static int add_text(struct exchange *x, struct writing *w, struct err *e)
     else if (json_whole(&j, buf_span(&text), &v))
         rc = front_problem(x, 400, e, "byte %zu: %s", json_offset(&j), j.why);
     else
-        rc = v.kind == JSON_ARRAY ? add_many(x, w, v.raw, e) : add_one(x, w, v.raw, e);
+        rc = add_json(x, w, &v, e);
     json_end(&j);
     buf_free(&text);
     return rc;

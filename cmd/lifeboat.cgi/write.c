@@ -58,7 +58,7 @@ int write_payload(struct writing *w, struct event *ev, struct span text, struct 
 
     if (!event_set_payload(&w->intake.parser, text, &w->arena, ev, &f))
         return 0;
-    return f.no_memory ? err_memory(e) : err_set(e, EX_DATAERR, "payload: %s", f.why);
+    return f.no_memory ? err_memory(e) : err_set(e, EX_USAGE, "payload: %s", f.why);
 }
 
 int write_known(struct writing *w, struct span id, struct err *e)

@@ -16,6 +16,11 @@
 #include "lifeboat.cgi/front.h"
 #include "store/events.h"
 
+/* Entity types that have resources of their own, and rules there. */
+#define ENTITY_SETTINGS "user_settings"
+#define ENTITY_HISTORY  "command_history"
+#define ENTITY_COMMAND  "advanced_command"
+
 struct writing {
     struct exchange *x;
     struct intake intake;

@@ -58,8 +58,8 @@ static int elements(struct config *file, struct span name, const struct json_val
                                 struct err *e),
                     void *ctx, struct err *e)
 {
-    struct json j;
     struct json_value element;
+    struct json j = {0};
     const char *at = v->raw.p + 1;
     int rc = 0;
 

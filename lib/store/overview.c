@@ -123,7 +123,9 @@ int overview_types(struct store *st, struct buf *out, struct err *e)
 int overview_minutes(struct store *st, int64_t now_ms, int64_t minutes[static OVERVIEW_MINUTES],
                      struct err *e)
 {
-    struct stmt s = {.sql = "SELECT ts_server FROM events ORDER BY seq DESC LIMIT 200000"};
+    /* What is restored comes late, and may be of long ago. */
+    struct stmt s = {.sql = "SELECT ts_server, unixepoch(created_at) * 1000 FROM events "
+                            "ORDER BY seq DESC LIMIT 200000"};
     int rc;
 
     for (int i = 0; i < OVERVIEW_MINUTES; i++)
@@ -133,9 +135,9 @@ int overview_minutes(struct store *st, int64_t now_ms, int64_t minutes[static OV
     while ((rc = stmt_step(&s, e)) == 1) {
         int64_t ago = (now_ms - stmt_int(&s, 0)) / 60000;
 
-        if (ago >= OVERVIEW_MINUTES)
+        if (now_ms - stmt_int(&s, 1) > (OVERVIEW_MINUTES + 1) * INT64_C(60000))
             break;
-        if (ago >= 0)
+        if (ago >= 0 && ago < OVERVIEW_MINUTES)
             minutes[OVERVIEW_MINUTES - 1 - ago]++;
     }
     stmt_free(&s);
