@@ -109,6 +109,8 @@ check-model: tests
 	tests/model.sh
 check-page: tests
 	tests/page.sh
+check-load: tests
+	tests/httpload.sh
 fuzz:
 	tests/fuzz.sh
 latency: tests
@@ -116,6 +118,7 @@ latency: tests
 bench: tests
 	tests/bench.sh
 	tests/bench-queue.sh
+	tests/bench-http.sh
 growth: tests
 	tests/growth.sh
 
@@ -143,5 +146,6 @@ clean:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 .SECONDARY:
 .PHONY: all tests check lint check-asan check-valgrind check-crash check-faults check-stress \
-	check-workers check-damage check-model check-page fuzz latency bench growth install uninstall clean FORCE
+	check-workers check-damage check-model check-page check-load fuzz latency bench growth \
+	install uninstall clean FORCE
 .DELETE_ON_ERROR:

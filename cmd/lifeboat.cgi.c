@@ -401,6 +401,18 @@ static const char *variable(void *ctx, const char *name)
     return getenv(name);
 }
 
+/* Tokens and whatever else a client sent are nothing for the commands that are run
+ * here: their environment can be read by others. What was read of it stays. */
+static void forget_headers(void)
+{
+    char **kept = environ;
+
+    for (char **v = environ; *v; v++)
+        if (strncmp(*v, "HTTP_", 5) != 0)
+            *kept++ = *v;
+    *kept = NULL;
+}
+
 /* Each step may have the answer already; what follows it is left out. */
 static int answer_request(struct exchange *x, struct err *e)
 {
@@ -409,6 +421,7 @@ static int answer_request(struct exchange *x, struct err *e)
     const char *why;
     int status = request_read(&x->rq, variable, NULL, &why);
 
+    forget_headers();
     if (*x->rq.correlation)
         memcpy(x->correlation, x->rq.correlation, sizeof x->correlation);
     else if (uuid7_new(x->correlation, e))

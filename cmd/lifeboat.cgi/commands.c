@@ -251,10 +251,11 @@ int commands_list(struct exchange *x, struct err *e)
                       e);
 }
 
-/* Makes s stand on the command of the path: 1, 0 or -1. */
+/* Makes s stand on the command of the path: 1, and then it is the caller's to free; 0 or -1. */
 static int find(struct exchange *x, struct stmt *s, struct err *e)
 {
     const char *id = x->at.value[0];
+    int rc;
 
     if (strspn(id, "0123456789") != strlen(id))
         return 0;
@@ -263,7 +264,10 @@ static int find(struct exchange *x, struct stmt *s, struct err *e)
     if (stmt_ready(s, &x->store.db, e))
         return -1;
     stmt_bind_span(s, 1, span_of(id));
-    return stmt_step(s, e);
+    rc = stmt_step(s, e);
+    if (rc != 1)
+        stmt_free(s);
+    return rc;
 }
 
 int commands_get(struct exchange *x, struct err *e)

@@ -24,10 +24,13 @@ struct reading {
     const char *why;
 };
 
+/* For the first of its faults. */
 static int refuse(struct reading *in, int status, const char *why)
 {
-    in->status = status;
-    in->why = why;
+    if (!in->status) {
+        in->status = status;
+        in->why = why;
+    }
     return -1;
 }
 
@@ -337,13 +340,28 @@ static bool is_loopback_host(const char *v)
 /* Was it passed on by another server, whose own client may be anywhere? */
 static bool was_forwarded(struct reading *in)
 {
-    static const char *const names[] = {"HTTP_FORWARDED",          "HTTP_X_FORWARDED_FOR",
-                                        "HTTP_X_FORWARDED_HOST",   "HTTP_VIA",
-                                        "HTTP_X_FORWARDED_PROTO",  "HTTP_X_FORWARDED_PORT",
-                                        "HTTP_X_REAL_IP",          "HTTP_TRUE_CLIENT_IP",
-                                        "HTTP_X_FORWARDED_SERVER", "HTTP_X_CLIENT_IP",
-                                        "HTTP_CF_CONNECTING_IP",   "HTTP_X_FORWARDED_SSL",
-                                        "HTTP_FASTLY_CLIENT_IP"};
+    static const char *const names[] = {"HTTP_FORWARDED",
+                                        "HTTP_FORWARDED_FOR",
+                                        "HTTP_X_FORWARDED",
+                                        "HTTP_X_FORWARDED_FOR",
+                                        "HTTP_X_FORWARDED_HOST",
+                                        "HTTP_X_FORWARDED_PROTO",
+                                        "HTTP_X_FORWARDED_PORT",
+                                        "HTTP_X_FORWARDED_SERVER",
+                                        "HTTP_X_FORWARDED_SSL",
+                                        "HTTP_X_ORIGINAL_FORWARDED_FOR",
+                                        "HTTP_VIA",
+                                        "HTTP_X_REAL_IP",
+                                        "HTTP_CLIENT_IP",
+                                        "HTTP_X_CLIENT_IP",
+                                        "HTTP_TRUE_CLIENT_IP",
+                                        "HTTP_X_CLUSTER_CLIENT_IP",
+                                        "HTTP_CF_CONNECTING_IP",
+                                        "HTTP_FASTLY_CLIENT_IP",
+                                        "HTTP_X_PROXYUSER_IP",
+                                        "HTTP_X_ENVOY_EXTERNAL_ADDRESS",
+                                        "HTTP_X_ORIGINAL_HOST",
+                                        "HTTP_X_HOST"};
 
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (in->get(in->ctx, names[i]))
