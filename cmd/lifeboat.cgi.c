@@ -189,6 +189,14 @@ int front_store(struct exchange *x, enum store_mode mode, struct err *e)
     return 0;
 }
 
+int front_conf(struct exchange *x, struct err *e)
+{
+    if (!x->has_conf && httpconf_open(&x->conf, e))
+        return -1;
+    x->has_conf = true;
+    return 0;
+}
+
 /* --- who asks ----------------------------------------------------------- */
 
 bool front_is(const struct exchange *x, enum role role)
@@ -277,9 +285,14 @@ static int find_route(struct exchange *x, struct err *e)
 
 static int check_licence(struct exchange *x, struct err *e)
 {
-    enum licence_state s = licence_now(&x->conf, clock_now_ms());
+    enum licence_state s;
 
-    if (!(x->route->flags & LICENSED) || !(x->conf.closed & 1U << s))
+    if (!(x->route->flags & LICENSED))
+        return 0;
+    if (front_conf(x, e))
+        return -1;
+    s = licence_now(&x->conf, clock_now_ms());
+    if (!(x->conf.closed & 1U << s))
         return 0;
     return front_problem_of(x, 403, "/problems/licence", "", e,
                             "the licence is %s: nothing new is taken in; reading, export and "
@@ -384,8 +397,11 @@ static int run_once(struct exchange *x, struct err *e)
 
 static int run(struct exchange *x, struct err *e)
 {
-    if (is_writing(x) && (x->rq.key || x->conf.automatic_count)) {
-        if (name_key(x, e))
+    if (is_writing(x)) {
+        /* Of recovery nothing hangs on those files: they may be damaged. */
+        if ((x->route->flags & LICENSED) && front_conf(x, e))
+            return -1;
+        if ((x->rq.key || x->conf.automatic_count) && name_key(x, e))
             return -1;
         if (x->keyed)
             return front_store(x, STORE_CREATE, e) ? -1 : run_once(x, e);
@@ -430,8 +446,6 @@ static int answer_request(struct exchange *x, struct err *e)
         return front_problem(x, status, e, "%s", why);
     if (is_writing(x)) /* what was sent whole is finished, whoever hangs up */
         signal(SIGTERM, SIG_IGN);
-    if (httpconf_open(&x->conf, e))
-        return -1;
     for (size_t i = 0; i < sizeof steps / sizeof *steps && !x->answer.status; i++)
         if (steps[i](x, e))
             return -1;

@@ -1075,6 +1075,57 @@ again() { # METHOD PATH KEY [CURL OPTIONS]: asked twice, it is done once
     jq_true -s 'map(.replayed) == [null, null, true, null] and map(.status)[1:] == [201, 201, 422]' logs/requests.log
 }
 
+@test "L-DR: a licence file that is damaged closes no recovery, and is told" {
+    mkdir config
+    export LIFEBOAT_CONFIG=$PWD/config
+    echo '{"state":"GOLD"}' >config/licence.json
+    serve
+    asks 200 POST /api/dr/restore -H 'Idempotency-Key: k' \
+        -d '{"restore_session_id":"s","source_device_id":"d","events":[],"events_count":0}'
+    asks 200 GET /api/dr/export
+    asks 200 GET /api/dr/health
+    jq_true '.status == "degraded" and (.problems[0] | contains("licence.json:1: state"))' body
+    asks 500 POST /api/events -d "$(event n)"
+}
+
+# Noted, which takes some seconds: a file that has just changed could change again.
+noted() { ask GET /api/health && [ -s "$LIFEBOAT_DB-identity" ]; }
+id_of() { sqlite3 "$1" "SELECT value FROM meta WHERE key = 'store_id'"; }
+is_told() { # STORE: it is this one
+    asks 200 GET /api/health
+    jq_true --arg id "$(id_of "$1")" '.store_id == $id and .status == "healthy"' body
+}
+
+@test "who is there is known without opening the store, and never of another one" {
+    evstore-append -q <<<"$(event n)"
+    serve
+    is_told "$LIFEBOAT_DB"
+    wait_until 15 noted
+    is_told "$LIFEBOAT_DB"
+    # What is noted is what is told: the store is not asked.
+    sed -i 's/[^ ]*$/from-the-note/' "$LIFEBOAT_DB-identity"
+    asks 200 GET /api/health
+    jq_true '.device_id == "from-the-note"' body
+    GATEWAY_INTERFACE=CGI/1.1 REQUEST_METHOD=GET REQUEST_URI=/api/health REMOTE_ADDR=127.0.0.1 \
+        HTTP_HOST=localhost LIFEBOAT_KEY=$PWD/no.key LIFEBOAT_DEVICE=renamed "$bin/lifeboat.cgi" 2>log >answer
+    tail -n 1 answer | jq_true '.device_id == "renamed"'
+    # Another store in its place, by cp over it and by mv.
+    for how in cp mv; do
+        evstore-append -q -d "other-$how" <<<"$(event n)"
+        "$how" "other-$how" "$LIFEBOAT_DB"
+        is_told "$LIFEBOAT_DB"
+        jq_true '.device_id != "from-the-note"' body
+    done
+    wait_until 15 eval 'noted && ! grep -q from-the-note "$LIFEBOAT_DB-identity"'
+    for text in '' damaged "$(cut -d ' ' -f 1-7 "$LIFEBOAT_DB-identity")"; do
+        printf '%s' "$text" >"$LIFEBOAT_DB-identity"
+        is_told "$LIFEBOAT_DB"
+    done
+    rm "$LIFEBOAT_DB"
+    asks 200 GET /api/health
+    jq_true '.status == "degraded" and .store_id == null' body
+}
+
 @test "other parameters under a key are another request" {
     serve
     for type in shelf room; do

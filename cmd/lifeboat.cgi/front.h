@@ -55,7 +55,8 @@ struct exchange {
     struct principal who;
     bool is_known; /* who is set */
     char correlation[REQUEST_ID_MAX + 1];
-    struct httpconf conf;
+    struct httpconf conf; /* once front_conf has read it */
+    bool has_conf;
     struct body body;
     struct answer answer;
     struct replay replay;
@@ -63,6 +64,9 @@ struct exchange {
     struct store store;
     bool store_open;
 };
+
+/* Reads what the front is told in its files, if that has not been done. */
+int front_conf(struct exchange *x, struct err *e);
 
 /* Opens the store if it is not open yet; for writing it is made if need be. */
 int front_store(struct exchange *x, enum store_mode mode, struct err *e);

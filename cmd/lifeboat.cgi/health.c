@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "cli/cli.h"
 #include "cli/destination.h"
+#include "core/identity.h"
 #include "lifeboat.cgi/front.h"
 #include "store/overview.h"
 #include "store/queueview.h"
@@ -46,29 +47,35 @@ static int add_problem(struct health *h, const char *text)
            json_quote(span_of(text), &h->problems);
 }
 
-/* The first five; the object stays open. */
-static int put_identity(struct exchange *x, const char *status, struct buf *out)
+/* The first five; the object stays open. NULL: not known. */
+static int put_identity(const char *status, const char *id, const char *device, struct buf *out)
 {
-    const struct store *st = x->store_open ? &x->store : NULL;
-
     return buf_printf(out, "{\"status\":\"%s\",\"version\":\"" LIFEBOAT_VERSION "\",\"site_id\":",
                       status) ||
-           put_text(out, cli.site) || buf_adds(out, ",\"device_id\":") ||
-           put_text(out, st ? st->device : NULL) || buf_adds(out, ",\"store_id\":") ||
-           put_text(out, st ? st->id : NULL);
+           put_text(out, cli.site) || buf_adds(out, ",\"device_id\":") || put_text(out, device) ||
+           buf_adds(out, ",\"store_id\":") || put_text(out, id);
 }
 
+/* Asked by anybody, and often: the store is opened only if its file is not as it was. */
 int health_brief(struct exchange *x, struct err *e)
 {
     struct buf *out = &x->answer.body;
-    int there = open_if_there(x, e);
+    struct identity seen;
+    bool known = identity_read(cli.db, cli.device, &seen) == 1;
+    const char *id = seen.id, *device = seen.device;
     int failed;
 
-    if (there < 0) { /* the reason is for those who may know */
-        cli_warn("%s", e->msg);
-        there = 0;
+    if (!known) {
+        int there = open_if_there(x, e);
+
+        if (there < 0) /* the reason is for those who may know */
+            cli_warn("%s", e->msg);
+        if (there == 1)
+            identity_keep(&x->store, cli.device, &seen);
+        id = there == 1 ? x->store.id : NULL;
+        device = there == 1 ? x->store.device : NULL;
     }
-    failed = put_identity(x, there ? "healthy" : "degraded", out) || buf_adds(out, "}\n");
+    failed = put_identity(id ? "healthy" : "degraded", id, device, out) || buf_adds(out, "}\n");
     return front_done(x, 200, failed, e);
 }
 
@@ -234,6 +241,8 @@ int health_full(struct exchange *x, struct err *e)
 
     if (there < 0)
         return -1;
+    if (front_conf(x, e) && add_problem(&h, e->msg))
+        return err_memory(e);
     rc = (there && (store_snapshot(&x->store, e) || overview_read(&x->store, &h.seen, e))) ||
                  (!there && (h.seen.last_event_at = h.seen.free_bytes = -1, 0)) ||
                  put_store(&h, e) || put_restore(&h, e) || put_licence(&h, e) ||
@@ -241,7 +250,8 @@ int health_full(struct exchange *x, struct err *e)
              ? -1
              : 0;
     failed =
-        put_identity(x, h.problems.len ? "degraded" : "healthy", &x->answer.body) ||
+        put_identity(h.problems.len ? "degraded" : "healthy", there ? x->store.id : NULL,
+                     there ? x->store.device : NULL, &x->answer.body) ||
         buf_add(&x->answer.body, rest.data, rest.len) ||
         buf_printf(&x->answer.body, "%s,\"problems\":[%.*s]}\n", there ? "" : ",\"queue\":null",
                    (int)h.problems.len, h.problems.data ? h.problems.data : "");
