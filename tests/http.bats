@@ -1544,7 +1544,7 @@ metric() { sed -n "s/^lifeboat_$1 //p" body; }
         .restores_by_status == {COMPLETED: 1, PARTIAL: 1} and .bytes > 4096 and
         (.per_minute | length == 60 and add == 80 and .[59] + .[58] == 80)'
     asks 200 GET /api/dr/health
-    has --argjson last "$(sql 'SELECT ts_server FROM events ORDER BY seq DESC LIMIT 1')" \
+    has --argjson last "$(sql "SELECT strftime('%s', created_at) * 1000 FROM events ORDER BY seq DESC LIMIT 1")" \
         '.status == "healthy" and .problems == [] and .events_count == 80 and .conflicts == 3 and .last_event_at == $last and
         .restore_in_progress == false and .last_restore.status == "PARTIAL" and .hlc_ahead_ms == 0 and .mirror == null and
         .queue == {pending: 0, running: 0, failed: 0, dead_letters: 0, destinations: []} and .bytes > 4096 and .free_bytes > 0 and

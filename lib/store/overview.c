@@ -45,7 +45,8 @@ int overview_read(struct store *st, struct overview *o, struct err *e)
     if (db_int(&st->db, "SELECT count(*) FROM events", &o->events, e) ||
         db_int(&st->db, "SELECT count(*) FROM conflicts", &o->conflicts, e) ||
         db_int(&st->db,
-               "SELECT ifnull((SELECT ts_server FROM events ORDER BY seq DESC LIMIT 1), -1)",
+               "SELECT ifnull((SELECT CAST(strftime('%s', created_at) AS INTEGER) * 1000 "
+               "FROM events ORDER BY seq DESC LIMIT 1), -1)",
                &o->last_event_at, e) ||
         read_clock(st, o, e))
         return -1;

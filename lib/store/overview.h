@@ -8,7 +8,8 @@ enum { OVERVIEW_MINUTES = 60 };
 
 struct overview {
     int64_t events, conflicts;
-    int64_t last_event_at; /* when the last one was stored here, Unix ms; -1: there is none */
+    int64_t last_event_at; /* when the last one was stored here, Unix ms, a whole second;
+                              -1: there is none */
     int64_t hlc_ahead_ms;  /* of the store's clock, of this box's; 0: it is not */
     int64_t bytes;         /* of the store's files */
     int64_t free_bytes;    /* of their disk; -1: that cannot be told */
