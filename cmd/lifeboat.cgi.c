@@ -84,6 +84,9 @@ static const struct route routes[] = {
 
 enum { ROUTES = sizeof routes / sizeof *routes };
 
+/* Of a request for what there is not. */
+static const struct route nowhere = {.pattern = ""};
+
 /* --- answers ------------------------------------------------------------ */
 
 static int problem(struct exchange *x, int status, const char *type, const char *members,
@@ -456,7 +459,7 @@ static void log_request(const struct exchange *x, int64_t begun)
 {
     struct access_line line = {
         .method = http_method_name(x->rq.method),
-        .route = x->route ? x->route->pattern : "",
+        .route = x->route->pattern,
         .status = x->answer.status,
         .ms = clock_boot_ms() - begun,
         .bytes = x->answer.bytes,
@@ -506,7 +509,7 @@ static void take_options(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-    static struct exchange x = {.body = BODY_NONE, .replay.lock.fd = -1};
+    static struct exchange x = {.route = &nowhere, .body = BODY_NONE, .replay.lock.fd = -1};
     int64_t begun = clock_boot_ms();
     struct err e = ERR_NONE;
 

@@ -48,20 +48,20 @@ enum { BODY_SMALL = 1 << 20, BODY_LARGE = 16 << 20 };
 
 struct exchange {
     struct request rq;
-    const struct route *route; /* NULL: no such resource */
+    const struct route *route; /* of an empty pattern: no such resource */
     struct route_match at;
     struct keys keys;
-    bool has_keys;
     struct principal who;
-    bool is_known; /* who is set */
-    char correlation[REQUEST_ID_MAX + 1];
-    struct httpconf conf; /* once front_conf has read it */
-    bool has_conf;
+    struct httpconf conf;
     struct body body;
     struct answer answer;
     struct replay replay;
-    bool keyed; /* under an idempotency key */
     struct store store;
+    char correlation[REQUEST_ID_MAX + 1];
+    bool has_keys; /* there is a key file */
+    bool is_known; /* who is set */
+    bool has_conf; /* front_conf has read conf */
+    bool keyed;    /* under an idempotency key */
     bool store_open;
 };
 
