@@ -1239,7 +1239,7 @@ is_told() { # STORE: it is this one
     [ "$(evstore-export | wc -l)" -eq 5 ]
     for bad in '{"automatic_keys":["/api/dr/restore"]}' '{"automatic_keys":["/studies"]}' '{"automatic":[]}' '{'; do
         echo "$bad" >conf/http.json
-        asks 500 GET /api/health
+        asks 500 POST /api/v1/scans -d '{"tag_id":"T3"}'
     done
 }
 
@@ -1450,7 +1450,7 @@ DELETE /api/dr/restore POST
 PATCH /api/nodes/n/purge DELETE
 OPTIONS /api/cloud/commands GET, HEAD, POST
 END
-    for path in /api /api/ /api/none /api/health/ /api/dr /api/events/stream/x /api/dr/restore/status /api/cloud/data_sync/settings; do
+    for path in /api/ /api/none /api/health/ /api/dr /api/events/stream/x /api/dr/restore/status /api/cloud/data_sync/settings; do
         asks 404 GET "$path"
     done
     for path in '/api/health?x=1' '/api/health?=' '/metrics?a' '/api/trash?limit=1&limit=1' '/api/events?limit=%zz' '/api/trash?limit=%00'; do

@@ -595,8 +595,9 @@ fcntl.fcntl(os.open(sys.argv[1], os.O_RDWR), fcntl.F_OFD_SETLK,
 told() {
     local newest
     newest=$(cell 'SELECT max(change) FROM cache_change')
+    rm -f told.out # of the watch before
     background told kvcache watch --after 0 "$@"
-    wait_until 10 grep -q "\"change\":$newest," told.out
+    wait_until 10 grep -qs "\"change\":$newest," told.out
     kill "$pid"
     wait "$pid" || [ $? -eq 143 ]
     jq -r 'if .all then "all" else "\(.namespace // "*")/\(.key // "*")" end' told.out | paste -sd ' '
