@@ -2,6 +2,8 @@
 # scripts/cloud-sync: against a scripted cloud, and against lifeboat.cgi. What its outbox
 # promises by itself is tested in outbox.bats; here, what the documents promise of the sync.
 
+# plain
+
 load helper
 
 token=secret-token.of-the.edge
