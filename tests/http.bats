@@ -1582,3 +1582,102 @@ metric() { sed -n "s/^lifeboat_$1 //p" body; }
     asks 500 POST /api/events -d "$(event n)"
     asks 500 POST /api/dr/restore -d '{"events":[],"events_count":0}'
 }
+
+# --- the stream, through the server ----------------------------------------------------
+
+# listen NAME TARGET [curl's options]: what comes goes to NAME.out, until it is ended.
+listen() {
+    background "$1" curl -sSN --max-time 100 "${auth[@]}" "${@:3}" "$url$2"
+    wait_until 15 grep -qs '^id: ' "$1.out"
+}
+# The last listener, and with the server what waits for a listener that is gone.
+hang_up() {
+    kill "$pid"
+    serve_end
+}
+told_of() { grep -c "^event: $1" "$2.out"; }           # TOPIC NAME
+has_told() { [ "$(told_of "$1" "$2")" -ge "$3" ]; }    # TOPIC NAME N
+last_id() { sed -n 's/^id: //p' "$1.out" | tail -n 1; } # NAME
+ids_told() { sed -n 's/^data: //p' "$1.out" | jq -r '.event_id // empty'; }
+
+@test "stream: events, jobs and the cache's are told as they come; it is no file to be kept" {
+    serve
+    asks 201 POST /api/events -d "$(event n)"
+    listen all '/api/events/stream?topics=events,jobs,cache' -D head
+    header_is Content-Type text/event-stream
+    header_is Cache-Control no-store
+    asks 201 POST /api/events -d "$(event n)"
+    echo '{}' | syncq enqueue -q q
+    kvcache -q set k 1
+    kvcache -q set k 2
+    wait_until 10 has_told event all 1
+    wait_until 10 has_told job all 1
+    wait_until 10 has_told cache all 1
+    [ "$(told_of event all)" -eq 1 ]
+    hang_up
+}
+
+@test "stream: a reader who comes again with the last id misses nothing and sees nothing twice" {
+    serve
+    asks 201 POST /api/events -d "$(event n)"
+    listen r0 /api/events/stream
+    for round in 1 2 3 4; do
+        asks 201 POST /api/events -d "$(event n)"
+        kill "$pid"
+        wait "$pid" || :
+        last=$(last_id "r$((round - 1))")
+        for _ in 1 2; do asks 201 POST /api/events -d "$(event n)"; done
+        # By header, as a browser does it, or in the address.
+        if [ $((round % 2)) -eq 0 ]; then
+            listen "r$round" /api/events/stream -H "Last-Event-ID: $last"
+        else
+            listen "r$round" "/api/events/stream?last_event_id=$last"
+        fi
+        wait_until 10 eval '[ "$(cat r?.out | grep -c "^event: event")" -ge $((3 * round)) ]'
+    done
+    cat r[0-4].out >all.out
+    [ "$(ids_told all)" = "$(evstore-export --order seq | jq -r .event_id | tail -n +2)" ]
+    hang_up
+}
+
+@test "stream: an id of another store is told so; garbage is no harm" {
+    serve
+    asks 201 POST /api/events -d "$(event n)"
+    for id in deadbeefdeadbeef:1:00000000~j0~c0 x ':' "$(printf 'a%.0s' {1..4000})"; do
+        listen other /api/events/stream -H "Last-Event-ID: $id"
+        wait_until 10 has_told reset other 1
+        rm other.out
+        kill "$pid"
+    done
+    asks 400 GET '/api/events/stream?topics=weather'
+    serve_end
+}
+
+@test "stream: one who hangs up leaves no process behind; it is in the log" {
+    serve
+    asks 201 POST /api/events -d "$(event n)"
+    listen gone /api/events/stream
+    [ -n "$(cgis)" ]
+    kill -9 "$pid"
+    # What comes next finds nobody there.
+    no_one() { evstore-append -q <<<"$(event n)" && no_cgi; }
+    wait_until 20 no_one
+    jq_true -s 'map(select(.route == "/api/events/stream") | .status) == [200]' logs/requests.log
+}
+
+@test "stream: a user hears of his own events, and of nothing else" {
+    make_key
+    serve
+    as u admin
+    asks 201 POST /api/events -d "$(event n)"
+    as ana user
+    listen mine /api/events/stream
+    as u admin
+    asks 201 POST /api/events -d '{"entity_type":"n","entity_id":"1","actor_id":"ben","event_type":"X","payload":{}}'
+    asks 201 POST /api/events -d '{"entity_type":"n","entity_id":"1","actor_id":"ana","event_type":"Y","payload":{}}'
+    wait_until 10 has_told event mine 1
+    [ "$(sed -n 's/^data: //p' mine.out | jq -r .event_type)" = Y ]
+    as ana user
+    asks 403 GET '/api/events/stream?topics=events,cache'
+    hang_up
+}

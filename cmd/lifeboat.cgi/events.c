@@ -14,6 +14,9 @@
 
 enum { TOLD_MAX = 100, IDS_MAX = 1000 };
 
+/* lighttpd notices that a listener has left when it writes to him. */
+enum { HEARTBEAT_MS = 5000 };
+
 static bool is_one_of(struct span text, const char *const *names)
 {
     while (*names && !span_eq(text, span_of(*names)))
@@ -324,7 +327,8 @@ int events_stream(struct exchange *x, struct err *e)
     struct stream s = {.out_fd = STDOUT_FILENO,
                        .topics = topics_of(named ? named : "events"),
                        .last_id = last ? last : request_param(&x->rq, "last_event_id"),
-                       .actor = own ? x->who.user_id : NULL};
+                       .actor = own ? x->who.user_id : NULL,
+                       .heartbeat_ms = HEARTBEAT_MS};
 
     if (!s.topics)
         return front_problem(x, 400, e, "topics: wants some of events, jobs and cache");

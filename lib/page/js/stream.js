@@ -2,7 +2,7 @@
 
 import { Problem, ask } from './api.js';
 
-const QUIET = 45_000; // the host sends a heartbeat every 15 s
+const QUIET = 45_000; // the host sends a heartbeat every 5 s
 
 /** Turns the text of a stream, as it comes, into its messages { event, data, id }. */
 export class Messages {
