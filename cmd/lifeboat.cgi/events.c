@@ -346,5 +346,6 @@ int events_stream(struct exchange *x, struct err *e)
     stop_catch();
     if (stream_run(&s, e))
         cli_warn("stream: %s", e->msg);
+    x->answer.bytes = s.bytes;
     return 0;
 }

@@ -22,7 +22,7 @@ enum { BLOCK = 4096 };
 enum { LOOK_MS = 500 };
 
 struct run {
-    const struct stream *s;
+    struct stream *s;
     struct store *st;
     struct query query;
     struct view view;
@@ -304,6 +304,7 @@ static int speak(struct run *r, struct err *e)
         if (n < 0 && errno != EINTR && errno != EAGAIN)
             return err_sys(e, EX_IOERR, "unable to write the stream");
         at += n > 0 ? (size_t)n : 0;
+        r->s->bytes += n > 0 ? n : 0;
     }
     if (at)
         r->spoken = clock_boot_ms();

@@ -29,7 +29,7 @@ enum stream_topic { STREAM_EVENTS = 1, STREAM_JOBS = 2, STREAM_CACHE = 4 };
 
 enum { STREAM_HEARTBEAT_MS = 15000, STREAM_PATIENCE_MS = 60000 };
 
-/* All set by the caller, and its own. */
+/* All set by the caller, and its own, but for bytes. */
 struct stream {
     struct store *st;     /* open, STORE_READ is enough; no transaction, no snapshot */
     int out_fd;           /* a pipe, socket or file; it need not be O_NONBLOCK */
@@ -38,6 +38,8 @@ struct stream {
     const char *last_id;  /* as it came, whatever is in it; NULL or "": only what is new */
     int64_t heartbeat_ms; /* a comment after so long a silence; 0: STREAM_HEARTBEAT_MS */
     int64_t patience_ms;  /* a reader who takes nothing is left; 0: STREAM_PATIENCE_MS */
+
+    int64_t bytes; /* written so far */
 };
 
 /* Goes on until the reader has left or is left, a signal asks to stop (base/stop.h:
