@@ -123,16 +123,13 @@ int members_each(struct span array, int (*take_one)(void *ctx, const struct json
 {
     struct json_value v;
     struct json j = {0};
-    int rc = 0;
+    bool first = true;
+    int rc;
 
-    json_start(&j, (struct span){array.p + 1, array.n - 2});
-    while (!rc) {
-        while (j.p < j.end && strchr(" \t\r\n,", *j.p)) /* it has been scanned as a whole */
-            j.p++;
-        if (j.p == j.end)
-            break;
-        rc = json_value(&j, &v) ? -1 : take_one(ctx, &v);
-    }
+    json_start(&j, array);
+    rc = json_array(&j);
+    while (!rc && (rc = json_element(&j, &first, &v)) == 1)
+        rc = take_one(ctx, &v);
     json_end(&j);
     return rc;
 }

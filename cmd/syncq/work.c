@@ -7,6 +7,7 @@
 #include "base/rng.h"
 #include "base/stop.h"
 #include "base/supervise.h"
+#include "base/whole.h"
 #include "core/watch.h"
 #include "syncq/syncq.h"
 #include "text/json.h"
@@ -118,25 +119,11 @@ static void close_slots(void)
 
 /* --- claiming ----------------------------------------------------------- */
 
-/* 0, or -1 when not all of it could be written. */
-static int write_all(int fd, const char *p, size_t n)
-{
-    while (n) {
-        ssize_t done = TEMP_FAILURE_RETRY(write(fd, p, n));
-
-        if (done < 0)
-            return -1;
-        p += done;
-        n -= (size_t)done;
-    }
-    return 0;
-}
-
 static int write_payload(struct slot *s, struct span payload)
 {
     if (ftruncate(s->in, 0) || lseek(s->in, 0, SEEK_SET) < 0)
         return -1;
-    if (write_all(s->in, payload.p, payload.n) || write_all(s->in, "\n", 1))
+    if (whole_write(s->in, payload.p, payload.n) || whole_write(s->in, "\n", 1))
         return -1;
     return lseek(s->in, 0, SEEK_SET) ? -1 : 0;
 }
@@ -456,7 +443,7 @@ static void read_streams(struct slot *s)
     }
     while ((n = read(s->err[0], block, sizeof block)) > 0) {
         keep_tail(&s->tail, block, (size_t)n);
-        write_all(STDERR_FILENO, block, (size_t)n); /* nobody reads it: silence */
+        whole_write(STDERR_FILENO, block, (size_t)n); /* nobody reads it: silence */
     }
 }
 

@@ -43,33 +43,28 @@ static char **new_list(struct destination *d, size_t count, struct err *e)
     return list;
 }
 
-/* The text of an array has been scanned: between its values only commas are new. */
 static int take_on_success(struct destination *d, const struct json_value *v, struct err *e)
 {
     static const char what[] = "a command: an array of 1 to 100 strings";
-    struct span rest = {v->raw.p + 1, v->raw.n - 2};
+    struct json_value word;
     struct json j = {0};
+    bool first = true;
     size_t n = 0;
-    int rc = 0;
+    int rc;
 
-    if (v->kind != JSON_ARRAY || v->raw.n < 4)
+    if (v->kind != JSON_ARRAY)
         return wants(d, v, "on_success", what, e);
     d->on_success = new_list(d, WORDS_MAX, e);
     if (!d->on_success)
         return -1;
-    while (!rc && rest.p) {
-        struct json_value word;
-        const char *end = rest.p + rest.n;
-
-        json_start(&j, rest);
-        if (n == WORDS_MAX || json_value(&j, &word) || word.kind != JSON_STRING)
-            rc = wants(d, v, "on_success", what, e);
-        else
-            rc = config_string(&d->config, SPAN("on_success"), &word, &d->on_success[n++], e);
-        rest.p = rc ? NULL
-                    : memchr(word.raw.p + word.raw.n, ',', (size_t)(end - word.raw.p) - word.raw.n);
-        rest.n = rest.p ? (size_t)(end - ++rest.p) : 0;
-    }
+    json_start(&j, v->raw);
+    rc = json_array(&j);
+    while (!rc && (rc = json_element(&j, &first, &word)) == 1)
+        rc = n == WORDS_MAX || word.kind != JSON_STRING
+                 ? wants(d, v, "on_success", what, e)
+                 : config_string(&d->config, SPAN("on_success"), &word, &d->on_success[n++], e);
+    if (!rc && !n)
+        rc = wants(d, v, "on_success", what, e);
     json_end(&j);
     return rc;
 }

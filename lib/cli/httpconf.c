@@ -60,19 +60,17 @@ static int elements(struct config *file, struct span name, const struct json_val
 {
     struct json_value element;
     struct json j = {0};
-    const char *at = v->raw.p + 1;
-    int rc = 0;
+    bool first = true;
+    int rc;
 
     if (v->kind != JSON_ARRAY)
         return config_fault(file, v->raw.p, e, "%.*s: wants an array", (int)name.n, name.p);
-    json_start(&j, (struct span){at, v->raw.n - 2});
-    while (!rc) {
-        while (j.p < j.end && strchr(" \t\r\n,", *j.p)) /* it has been scanned as a whole */
-            j.p++;
-        if (j.p == j.end)
-            break;
-        rc = json_value(&j, &element) ? err_memory(e) : take(ctx, name, &element, e);
-    }
+    json_start(&j, v->raw);
+    rc = json_array(&j);
+    while (!rc && (rc = json_element(&j, &first, &element)) == 1)
+        rc = take(ctx, name, &element, e);
+    if (rc && j.why == json_no_memory)
+        err_memory(e);
     json_end(&j);
     return rc;
 }

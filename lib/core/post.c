@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/rng.h"
 #include "base/stop.h"
+#include "base/whole.h"
 #include "text/json.h"
 #include "text/utf8.h"
 
@@ -154,15 +155,9 @@ static int in_memory(struct span text, struct err *e)
 {
     int fd = memfd_create("lifeboat-post", MFD_CLOEXEC);
 
-    for (size_t done = 0; fd >= 0 && done < text.n;) {
-        ssize_t n = TEMP_FAILURE_RETRY(write(fd, text.p + done, text.n - done));
-
-        if (n <= 0) {
-            close(fd);
-            fd = -1;
-            break;
-        }
-        done += (size_t)n;
+    if (fd >= 0 && whole_write(fd, text.p, text.n)) {
+        close(fd);
+        fd = -1;
     }
     if (fd < 0 || lseek(fd, 0, SEEK_SET) < 0) {
         if (fd >= 0)

@@ -1,5 +1,6 @@
 #include "http/answer.h"
 
+#include "base/whole.h"
 #include "text/json.h"
 
 #include <errno.h>
@@ -69,20 +70,9 @@ int answer_problem(struct answer *a, int status, const char *type, const char *c
                : 0;
 }
 
-/* A client that has left is not our trouble: what it asked for is done. */
-static int put_all(int fd, const char *p, size_t n, struct err *e)
+static int put_all(int fd, const struct buf *b, struct err *e)
 {
-    while (n) {
-        ssize_t done = write(fd, p, n);
-
-        if (done < 0 && errno == EINTR)
-            continue;
-        if (done < 0)
-            return err_sys(e, EX_IOERR, "unable to answer");
-        p += done;
-        n -= (size_t)done;
-    }
-    return 0;
+    return whole_write(fd, b->data, b->len) ? err_sys(e, EX_IOERR, "unable to answer") : 0;
 }
 
 static int put_head(const struct answer *a, const char *correlation, int64_t length,
@@ -115,8 +105,7 @@ int answer_begin(struct answer *a, int fd, const char *correlation, int64_t leng
     int rc;
 
     a->begun = true;
-    rc = put_head(a, correlation, length, &head) ? err_memory(e)
-                                                 : put_all(fd, head.data, head.len, e);
+    rc = put_head(a, correlation, length, &head) ? err_memory(e) : put_all(fd, &head, e);
     buf_free(&head);
     return rc;
 }
@@ -133,7 +122,7 @@ int answer_send(struct answer *a, int fd, const char *correlation, bool head_onl
         (!head_only && buf_add(&head, a->body.data, a->body.len)))
         rc = err_memory(e);
     if (!rc)
-        rc = put_all(fd, head.data, head.len, e);
+        rc = put_all(fd, &head, e);
     if (!rc && !head_only)
         a->bytes = (int64_t)a->body.len;
     buf_free(&head);

@@ -1,6 +1,7 @@
 #include "http/body.h"
 
 #include "base/spool.h"
+#include "base/whole.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -9,19 +10,6 @@
 #include <unistd.h>
 
 enum { BLOCK = 65536 };
-
-static int write_all(int fd, const char *p, size_t n, struct err *e)
-{
-    while (n) {
-        ssize_t done = TEMP_FAILURE_RETRY(write(fd, p, n));
-
-        if (done < 0)
-            return err_sys(e, EX_IOERR, "unable to keep the body");
-        p += done;
-        n -= (size_t)done;
-    }
-    return 0;
-}
 
 /* 1: length bytes are copied; 0: there were not so many. */
 static int copy(int from, int to, int64_t length, struct err *e)
@@ -37,8 +25,8 @@ static int copy(int from, int to, int64_t length, struct err *e)
 
         if (n <= 0)
             rc = n ? err_sys(e, EX_IOERR, "unable to read the body") : 0;
-        else if (write_all(to, block, (size_t)n, e))
-            rc = -1;
+        else if (whole_write(to, block, (size_t)n))
+            rc = err_sys(e, EX_IOERR, "unable to keep the body");
         else
             length -= n;
     }

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/rng.h"
 #include "base/stop.h"
+#include "base/whole.h"
 #include "http/hmac.h"
 #include "http/secretfile.h"
 
@@ -214,16 +215,10 @@ static int fill(int fd, const struct keys *k, const char *name, const char *stor
 {
     char text[FILE_SIZE_MAX];
     int n = print_keys(k, text), rc = secretfile_make(fd, name, store, e);
-    ssize_t done = 0;
 
-    for (int at = 0; !rc && at < n; at += (int)done) {
-        done = TEMP_FAILURE_RETRY(write(fd, text + at, (size_t)(n - at)));
-        if (done < 0)
-            rc = err_sys(e, EX_IOERR, "unable to write %s", name);
-    }
-    explicit_bzero(text, sizeof text);
-    if (!rc && fsync(fd))
+    if (!rc && (whole_write(fd, text, (size_t)n) || fsync(fd)))
         rc = err_sys(e, EX_IOERR, "unable to write %s", name);
+    explicit_bzero(text, sizeof text);
     return rc;
 }
 

@@ -2,6 +2,7 @@
 
 #include "base/spawn.h"
 #include "base/stop.h"
+#include "base/whole.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -53,21 +54,6 @@ static int start(struct run *run, struct err *e)
 
 /* --- its output --------------------------------------------------------- */
 
-static int write_all(int fd, const char *p, size_t n, struct err *e)
-{
-    while (n) {
-        ssize_t done = write(fd, p, n);
-
-        if (done < 0 && errno == EINTR)
-            continue;
-        if (done < 0)
-            return err_sys(e, EX_IOERR, "unable to answer");
-        p += done;
-        n -= (size_t)done;
-    }
-    return 0;
-}
-
 /* Each of these: how many bytes, 0 at the end, -1. */
 static ssize_t collect(struct run *run, struct err *e)
 {
@@ -94,8 +80,8 @@ static ssize_t pass_copy(struct run *run, struct err *e)
     n = TEMP_FAILURE_RETRY(read(run->out[0], chunk, CHUNK));
     if (n < 0)
         err_sys(e, EX_IOERR, "unable to read from %s", run->r->argv[0]);
-    else if (n && write_all(run->r->out, chunk, (size_t)n, e))
-        n = -1;
+    else if (n && whole_write(run->r->out, chunk, (size_t)n))
+        n = err_sys(e, EX_IOERR, "unable to answer");
     free(chunk);
     return n;
 }
@@ -143,7 +129,6 @@ static int take_output(struct run *run, struct err *e)
 
 static int take_complaint(struct run *run, struct err *e)
 {
-    struct err ignored;
     char chunk[4096];
     ssize_t n = TEMP_FAILURE_RETRY(read(run->err[0], chunk, sizeof chunk));
 
@@ -151,7 +136,7 @@ static int take_complaint(struct run *run, struct err *e)
         return 0;
     if (run->complaint.len < RELAY_COMPLAINT && buf_add(&run->complaint, chunk, (size_t)n))
         return err_memory(e);
-    write_all(STDERR_FILENO, chunk, (size_t)n, &ignored); /* nothing hangs on who reads it */
+    whole_write(STDERR_FILENO, chunk, (size_t)n); /* nothing hangs on who reads it */
     return 1;
 }
 

@@ -2,6 +2,7 @@
 
 #include "base/nameid.h"
 #include "base/spool.h"
+#include "base/whole.h"
 #include "store/runonce.h"
 
 #include <errno.h>
@@ -110,19 +111,12 @@ static int pack(int fd, const struct answer *a, struct err *e)
 {
     const char *type = a->type ? a->type : types[0];
     struct buf kept = {0};
-    size_t at = 0;
     int rc = 0;
 
     if (buf_printf(&kept, "%s\n", type) || buf_add(&kept, a->body.data, a->body.len))
         rc = err_memory(e);
-    while (!rc && at < kept.len) {
-        ssize_t n = TEMP_FAILURE_RETRY(write(fd, kept.data + at, kept.len - at));
-
-        if (n < 0)
-            rc = err_sys(e, EX_IOERR, "unable to record the answer");
-        else
-            at += (size_t)n;
-    }
+    else if (whole_write(fd, kept.data, kept.len))
+        rc = err_sys(e, EX_IOERR, "unable to record the answer");
     buf_free(&kept);
     return rc;
 }

@@ -770,33 +770,59 @@ int json_whole(struct json *j, struct span text, struct json_value *v)
     return json_value(j, v) || json_finish(j) ? -1 : 0;
 }
 
-int json_open(struct json *j)
+/* Passes the bracket. */
+static int open_with(struct json *j, char bracket, const char *why)
 {
     skip_space(j);
-    if (!at_char(j, '{'))
-        return fail(j, j->p, "not an object");
+    if (!at_char(j, bracket))
+        return fail(j, j->p, why);
     j->p++;
     return 0;
 }
 
-int json_member(struct json *j, bool *first, struct json_value *name, struct json_value *v)
+/* Passes the closing bracket, 0, or the comma before the next: 1. */
+static int pass_comma(struct json *j, bool *first, char bracket, const char *ends, const char *why)
 {
     skip_space(j);
-    if (at_char(j, '}')) {
+    if (at_char(j, bracket)) {
         j->p++;
         return 0;
     }
     if (!*first) {
         if (!at_char(j, ','))
-            return fail(j, j->p,
-                        j->p == j->end ? "the text ends inside an object"
-                                       : "neither a comma nor a closing brace");
+            return fail(j, j->p, j->p == j->end ? ends : why);
         j->p++;
     }
     *first = false;
-    if (scan_name(j, name))
-        return -1;
-    return json_value(j, v) ? -1 : 1;
+    return 1;
+}
+
+int json_open(struct json *j)
+{
+    return open_with(j, '{', "not an object");
+}
+
+int json_member(struct json *j, bool *first, struct json_value *name, struct json_value *v)
+{
+    int rc = pass_comma(j, first, '}', "the text ends inside an object",
+                        "neither a comma nor a closing brace");
+
+    if (rc != 1)
+        return rc;
+    return scan_name(j, name) || json_value(j, v) ? -1 : 1;
+}
+
+int json_array(struct json *j)
+{
+    return open_with(j, '[', "not an array");
+}
+
+int json_element(struct json *j, bool *first, struct json_value *v)
+{
+    int rc = pass_comma(j, first, ']', "the text ends inside an array",
+                        "neither a comma nor a closing bracket");
+
+    return rc != 1 ? rc : json_value(j, v) ? -1 : 1;
 }
 
 int json_compact(struct span raw, struct buf *out)

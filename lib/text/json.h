@@ -72,6 +72,10 @@ int json_whole(struct json *j, struct span text, struct json_value *v);
 int json_open(struct json *j);
 int json_member(struct json *j, bool *first, struct json_value *name, struct json_value *v);
 
+/* The same of an array and its elements. */
+int json_array(struct json *j);
+int json_element(struct json *j, bool *first, struct json_value *v);
+
 /* The text inside the quotes of a string value, escapes resolved. Points into
  * raw when there is no escape, else into out, which is appended to. p is NULL
  * when memory ran out. */

@@ -787,13 +787,50 @@ static void check_walk(void)
     buf_free(&seen);
 }
 
+static const struct {
+    const char *text;
+    int count; /* of elements before it ends; */
+    int rc;    /* with this */
+    const char *why, *name;
+} arrays[] = {
+    {"[]", 0, 0, NULL, "an empty array has no elements"},
+    {" [ 1 , [2,3] , {\"a\":[4]} ] ", 3, 0, NULL, "those of an array are its own alone"},
+    {"[1,2", 2, -1, "the text ends inside an array", "one that is cut is told"},
+    {"[1 2]", 1, -1, "neither a comma nor a closing bracket", "so is a missing comma"},
+    {"[1,]", 1, -1, "not a JSON value", "and one too many"},
+    {"{}", 0, -1, "not an array", "an object is no array"},
+};
+
+enum { ARRAYS = sizeof arrays / sizeof *arrays };
+
+static void check_elements(void)
+{
+    for (size_t i = 0; i < ARRAYS; i++) {
+        struct json_value v;
+        struct json j = {0};
+        bool first = true;
+        int rc, n = 0;
+
+        json_start(&j, span_of(arrays[i].text));
+        rc = json_array(&j);
+        while (!rc && (rc = json_element(&j, &first, &v)) == 1) {
+            rc = 0;
+            n++;
+        }
+        ok(rc == arrays[i].rc && n == arrays[i].count &&
+               (!arrays[i].why || !strcmp(j.why, arrays[i].why)),
+           "%s", arrays[i].name);
+        json_end(&j);
+    }
+}
+
 int main(void)
 {
     struct json j = {0};
     struct json_value v;
 
-    plan(TAKEN + REFUSED + 2 + 7 + 2 * VALUES + FROZEN + 4 + INTS + 2 * QUOTES + 2 + 2 * COMPACTS +
-         MENDS + 11 + 1);
+    plan(ARRAYS + TAKEN + REFUSED + 2 + 7 + 2 * VALUES + FROZEN + 4 + INTS + 2 * QUOTES + 2 +
+         2 * COMPACTS + MENDS + 11 + 1);
     check_grammar();
     check_places();
     check_utf8();
@@ -808,6 +845,7 @@ int main(void)
     check_compacts();
     check_mends();
     check_walk();
+    check_elements();
     ok(json_whole(&j, (struct span){NULL, 0}, &v), "no text at all is refused without harm");
     json_end(&j);
     return done();
