@@ -188,7 +188,7 @@ static size_t resolve_escape(const char **p, const char *end, char *out)
 {
     static const char names[] = "\"\\/bfnrt", values[] = "\"\\/\b\f\n\r\t";
     const char *s = *p;
-    unsigned high, low;
+    unsigned high = 0, low; /* the digits have been checked */
 
     if (s[1] != 'u') {
         *p += 2;
