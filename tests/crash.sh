@@ -292,8 +292,6 @@ pair() { # KILLS
 # Nobody dies here: a reader is stopped before each of its locks while another makes the
 # store out of an empty file. It sees none or all of it.
 
-stopped_or_gone() { ! [ -e "/proc/$1/stat" ] || [[ $(<"/proc/$1/stat") == *') '[TZ]' '* ]]; }
-
 onlooker() {
     local n=0 made=0 reader status
     size=8

@@ -91,6 +91,13 @@ wait_until() {
     done
 }
 
+# A process is stopped or has ended. Its file may go between a look and its reading.
+stopped_or_gone() {
+    local line
+    { read -r line <"/proc/$1/stat"; } 2>/dev/null || return 0
+    [[ $line == *') '[TZ]' '* ]]
+}
+
 background() {
     local name=$1
     shift

@@ -480,8 +480,6 @@ make_shim() {
     stat_is '.hits == 0'
 }
 
-stopped_or_gone() { ! [ -e "/proc/$1/stat" ] || [[ $(<"/proc/$1/stat") == *') '[TZ]' '* ]]; }
-
 # at_each_stop KIND DONE CMD...: CMD is stopped before each of its calls of KIND, and
 # when DONE has been done, goes on. Output in stop.out.
 at_each_stop() {

@@ -115,7 +115,7 @@ flush_gives() {
 }
 
 @test "ten thousand items drain with at most one curl for each batch" {
-    [ -z "$checker" ] || skip 'a matter of numbers'
+    [ -z "$checker" ] || skip 'it counts ten thousand: the plain run has it'
     serve
     dest cloud
     n=${SMALL:+2000}
@@ -232,7 +232,7 @@ flush_gives() {
 # --- what the endpoint does -------------------------------------------------------
 
 @test "two hundred attempts against a dead endpoint fail no item" {
-    [ "$checker" != valgrind ] || skip 'too slow here'
+    [ "$checker" != valgrind ] || skip 'too slow under valgrind: the others have it'
     dead_port
     dest cloud
     payloads 1 3 | syncq send -q --later cloud

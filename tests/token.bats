@@ -121,7 +121,7 @@ refused() {
 }
 
 @test "a key of another user is not used, one of the store's owner is, and root gives it to him" {
-    [ "$(id -u)" -eq 0 ] || skip 'wants root'
+    [ "$(id -u)" -eq 0 ] || skip 'it gives files to others: root runs it'
     mkdir store
     export LIFEBOAT_DB=$PWD/store/s.db
     chown 4242:4243 store
@@ -697,7 +697,7 @@ sys.stdin.read()" "$1" <go' sh "$LIFEBOAT_DB-pairing"
 }
 
 @test "another boot ends it" {
-    unshare -m true 2>/dev/null || skip 'wants to mount'
+    unshare -m true 2>/dev/null || skip 'it puts another boot id in place by a mount: where that is allowed it runs'
     pair
     [ "$(tablet 0)" = 'wrong 5' ]
     echo 00000000-0000-0000-0000-000000000000 >boot_id
@@ -765,7 +765,7 @@ sys.stdin.read()" "$1" <go' sh "$LIFEBOAT_DB-pairing"
 }
 
 @test "root's pairing belongs to whoever the store belongs to" {
-    [ "$(id -u)" -eq 0 ] || skip 'wants root'
+    [ "$(id -u)" -eq 0 ] || skip 'it gives files to others: root runs it'
     mkdir store
     chown 4242:4243 store
     export LIFEBOAT_DB=$PWD/store/s.db
@@ -776,7 +776,7 @@ sys.stdin.read()" "$1" <go' sh "$LIFEBOAT_DB-pairing"
 # --- secrets ------------------------------------------------------------------------
 
 @test "no core file, no argument and no environment has the secret or the code" {
-    [ -z "$checker" ] || skip 'sanitizers and valgrind trace'
+    [ -z "$checker" ] || skip 'a checker traces, or has a core of its own: the plain run has it'
     case $(cat /proc/sys/kernel/core_pattern) in core) ;; *) skip 'cores go elsewhere' ;; esac
     ulimit -c unlimited || skip 'no cores here'
     background control tail -f /dev/null

@@ -219,13 +219,15 @@ static int each_record(void *ctx, const struct json_value *v)
     struct upload *u = ctx;
     struct record r;
 
-    if (!read_record(u, v, &r) || (u->storing && put_record(u, &r, u->e)))
+    if (!read_record(u, v, &r) ||
+        (u->storing && (put_record(u, &r, u->e) || write_breathe(u->w, u->e))))
         return -1;
     u->seen++;
     return 0;
 }
 
-/* All of it is looked at before any is stored. */
+/* All of it is looked at before any is stored. What stops half-way is finished by being
+ * sent again: each record has its id. */
 static int store_records(struct upload *u, struct span records, struct err *e)
 {
     struct exchange *x = u->w->x;

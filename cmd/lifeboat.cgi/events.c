@@ -84,7 +84,6 @@ struct many {
     uint64_t received, rejected, conflicts, told, seen;
     struct buf errors, ids;
     struct err *e;
-    int64_t begun; /* boot ms of this transaction */
 };
 
 static int reject(struct many *m, uint64_t index, const char *why, struct err *e)
@@ -128,23 +127,6 @@ static int put(struct many *m, struct event *ev, uint64_t index, struct err *e)
     }
 }
 
-/* Lets others at the store between two events, if this has taken long. */
-static int breathe(struct many *m, struct err *e)
-{
-    if (clock_boot_ms() - m->begun < BATCH_HOLD_MS)
-        return 0;
-    if (write_commit(m->w, e) || write_begin(m->w, e))
-        return -1;
-    m->begun = clock_boot_ms();
-    return 0;
-}
-
-static int begin(struct many *m, struct err *e)
-{
-    m->begun = clock_boot_ms();
-    return write_begin(m->w, e);
-}
-
 static int on_bad_line(void *ctx, const struct line *l, const struct event_fault *f, struct err *e)
 {
     struct many *m = ctx;
@@ -157,11 +139,12 @@ static int on_bad_line(void *ctx, const struct line *l, const struct event_fault
 
 static int put_batch(struct many *m, struct err *e)
 {
-    if (begin(m, e))
+    if (write_begin(m->w, e))
         return -1;
     for (size_t i = 0; i < m->batch.count; i++) {
         m->received++;
-        if (put(m, &m->batch.items[i].event, m->batch.items[i].line.number - 1, e) || breathe(m, e))
+        if (put(m, &m->batch.items[i].event, m->batch.items[i].line.number - 1, e) ||
+            write_breathe(m->w, e))
             return -1;
     }
     arena_reset(&m->w->arena);
@@ -196,13 +179,14 @@ static int put_element(void *ctx, const struct json_value *v)
 
     if (event_parse(&m->w->intake.parser, v->raw, &m->w->arena, &ev, &f))
         return f.no_memory ? err_memory(m->e) : reject(m, index, f.why, m->e);
-    return put(m, &ev, index, m->e) || breathe(m, m->e) ? -1 : 0;
+    return put(m, &ev, index, m->e) || write_breathe(m->w, m->e) ? -1 : 0;
 }
 
 static int add_array(struct many *m, struct span array, struct err *e)
 {
     m->e = e;
-    return begin(m, e) || members_each(array, put_element, m) || write_commit(m->w, e) ? -1 : 0;
+    return write_begin(m->w, e) || members_each(array, put_element, m) || write_commit(m->w, e) ? -1
+                                                                                                : 0;
 }
 
 static int answer_many(struct many *m, struct err *e)

@@ -1,7 +1,9 @@
 #include "lifeboat.cgi/write.h"
 
+#include "base/clock.h"
 #include "base/nameid.h"
 #include "cli/cli.h"
+#include "core/batch.h"
 #include "text/rfc3339.h"
 
 #include <string.h>
@@ -22,6 +24,7 @@ int write_open(struct writing *w, struct exchange *x, struct err *e)
 int write_begin(struct writing *w, struct err *e)
 {
     w->stored.len = 0;
+    w->begun = clock_boot_ms();
     if (store_begin(&w->x->store, e))
         return -1;
     if (!intake_begin(&w->intake, e))
@@ -36,6 +39,13 @@ int write_commit(struct writing *w, struct err *e)
         return store_commit(&w->x->store, e);
     store_rollback(&w->x->store);
     return -1;
+}
+
+int write_breathe(struct writing *w, struct err *e)
+{
+    if (clock_boot_ms() - w->begun < BATCH_HOLD_MS)
+        return 0;
+    return write_commit(w, e) || write_begin(w, e) ? -1 : 0;
 }
 
 void write_rollback(struct writing *w)

@@ -27,6 +27,7 @@ struct writing {
     struct arena arena;
     struct buf stored; /* the lines of the last transaction's events, as they are in the log */
     uint64_t made;     /* events so far: the next one's place under the key */
+    int64_t begun;     /* boot ms of this transaction */
 };
 
 int write_open(struct writing *w, struct exchange *x, struct err *e);
@@ -34,6 +35,10 @@ int write_begin(struct writing *w, struct err *e);
 int write_commit(struct writing *w, struct err *e);
 void write_rollback(struct writing *w);
 void write_close(struct writing *w);
+
+/* Between two of many events: if others have been kept waiting long enough, this
+ * transaction is committed and the next one begun. */
+int write_breathe(struct writing *w, struct err *e);
 
 /* The payload from JSON text, which must be good. */
 int write_payload(struct writing *w, struct event *ev, struct span text, struct err *e);

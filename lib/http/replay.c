@@ -138,9 +138,9 @@ void replay_end(struct replay *r)
 {
     struct err e = ERR_NONE;
 
-    /* Where that cannot be said either, whoever comes next finds the byte free. */
-    if (r->id && runonce_forget(r->st, r->id, &e))
-        r->id = 0;
+    /* Where that cannot be said, whoever comes next finds the byte free all the same. */
+    if (r->id)
+        runonce_forget(r->st, r->id, &e);
     r->id = 0;
     if (r->lock.name)
         lockfile_close(&r->lock);

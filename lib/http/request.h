@@ -4,7 +4,7 @@
  * the path is taken apart before it is decoded, so that a %2F is never a slash
  * between segments; escapes must be whole, text must be UTF-8 without control
  * characters, a name may stand once. What is not so is refused with a status
- * (400, 414, 431, 501, 505), never mended. Pure. Source: RFC 3875, RFC 9110,
+ * (400, 401, 404, 414, 431), never mended. Pure. Source: RFC 3875, RFC 9110,
  * RFC 3986. */
 #ifndef LIFEBOAT_REQUEST_H
 #define LIFEBOAT_REQUEST_H
