@@ -1,0 +1,67 @@
+#include "core/streak.h"
+
+#include <stdio.h>
+#include <string.h>
+
+void streak_start(struct streak *s, bool hold)
+{
+    *s = (struct streak){.hold = hold};
+}
+
+static void begin_anew(struct streak *s)
+{
+    s->count = 0;
+    s->has_lost = false;
+}
+
+static void see_config(struct streak *s, const char *config)
+{
+    if (!config || !strcmp(s->config, config))
+        return;
+    if (s->config[0])
+        begin_anew(s);
+    snprintf(s->config, sizeof s->config, "%s", config);
+}
+
+static void lose(struct streak *s, int64_t day)
+{
+    s->count = 0;
+    s->lost = day;
+    s->has_lost = true;
+}
+
+static void win(struct streak *s, int64_t day)
+{
+    if (s->has_lost && (day == s->lost || day == s->lost - 1))
+        return;
+    if (s->count && (day == s->day || day == s->day - 1))
+        return;
+    if (s->count && day > s->day && (s->hold || day == s->day + 1))
+        s->count++;
+    else
+        s->count = 1;
+    s->day = day;
+}
+
+void streak_add(struct streak *s, enum streak_note note, int64_t day, const char *config)
+{
+    if (note == STREAK_ENABLED) {
+        begin_anew(s);
+        s->stopped = false;
+    } else if (note == STREAK_DISABLED) {
+        s->stopped = true;
+    } else if (note == STREAK_UNREADABLE) {
+        begin_anew(s);
+    } else if (!s->stopped) {
+        see_config(s, config);
+        if (note == STREAK_NG)
+            lose(s, day);
+        else if (note == STREAK_OK)
+            win(s, day);
+    }
+}
+
+int streak_at(const struct streak *s, int64_t today)
+{
+    return s->stopped || s->hold || s->day >= today - 1 ? s->count : 0;
+}
