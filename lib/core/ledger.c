@@ -74,7 +74,8 @@ static int put_line(const struct ledger_entry *en, struct buf *out)
     ledger_date(zone_day(en->zone, en->ts_ms), date);
     if (buf_printf(out, "{\"ts\":\"%s\",\"day\":\"%s\",\"zone\":\"%s\",\"result\":\"%s\"", when,
                    date, en->zone, names[en->result]) ||
-        (en->config && buf_printf(out, ",\"config\":\"%s\"", en->config)))
+        (en->config && buf_printf(out, ",\"config\":\"%s\"", en->config)) ||
+        (en->hold && buf_adds(out, ",\"gap\":\"hold\"")))
         return -1;
     if (en->rest.n && (buf_addc(out, ',') || buf_add(out, en->rest.p, en->rest.n)))
         return -1;
@@ -150,7 +151,7 @@ struct note {
     enum ledger_result result;
     int64_t ts_ms, day, differences;
     char zone[ZONE_NAME], config[STREAK_CONFIG], why[LEDGER_WHY];
-    bool has_ts, has_day, has_zone;
+    bool has_ts, has_day, has_zone, hold;
 };
 
 static bool is_count_of_differences(struct span name)
@@ -206,6 +207,8 @@ static bool take_text(struct span name, struct span s, struct note *n)
         copy_text(s, n->config, sizeof n->config);
         return s.n == STREAK_CONFIG - 1;
     }
+    if (span_eq(name, SPAN("gap")))
+        n->hold = span_eq(s, SPAN("hold"));
     if (span_eq(name, SPAN("why")))
         copy_text(s, n->why, sizeof n->why);
     return true;
@@ -285,6 +288,8 @@ static void fold(struct ledger *l, const struct note *n)
                                           [LEDGER_ENABLED] = STREAK_ENABLED,
                                           [LEDGER_DISABLED] = STREAK_DISABLED};
 
+    if (n->result != LEDGER_ENABLED && n->result != LEDGER_DISABLED)
+        l->streak.hold = n->hold;
     streak_add(&l->streak, as[n->result], n->day, n->config[0] ? n->config : NULL);
     snprintf(l->zone, sizeof l->zone, "%s", n->zone);
     if (n->result == LEDGER_ENABLED || n->result == LEDGER_DISABLED) {
@@ -329,13 +334,12 @@ static int read_lines(int fd, const char *path, struct ledger *l, struct err *e)
     return got == LINE_EOF ? 0 : -1;
 }
 
-int ledger_read(const char *dir, bool hold, struct ledger *out, struct err *e)
+int ledger_read(const char *dir, struct ledger *out, struct err *e)
 {
     char *path = in_folder(dir, LEDGER_FILE, e);
     int fd, rc = 0;
 
     *out = (struct ledger){.last_ok_ms = -1, .last_ng_ms = -1};
-    streak_start(&out->streak, hold);
     if (!path)
         return -1;
     fd = (int)TEMP_FAILURE_RETRY(open(path, O_RDONLY | O_CLOEXEC));

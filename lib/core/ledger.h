@@ -37,6 +37,7 @@ struct ledger_entry {
     int64_t ts_ms;      /* Unix ms */
     const char *zone;   /* by whose days it counts */
     const char *config; /* 16 hex digits; NULL: none */
+    bool hold;          /* a gap before it does not break the streak: "gap":"hold" */
     struct span rest; /* further members as they are to stand there, without braces; may be empty */
 };
 
@@ -67,8 +68,8 @@ void ledger_unlock(struct lockfile *l);
 /* Adds a line, which lasts when this returns 0; on failure nothing of it is left. */
 int ledger_append(const char *dir, const struct ledger_entry *en, struct err *e);
 
-/* Reads it; one that is not there is empty. hold: gaps do not break the streak. */
-int ledger_read(const char *dir, bool hold, struct ledger *out, struct err *e);
+/* Reads it; one that is not there is empty. */
+int ledger_read(const char *dir, struct ledger *out, struct err *e);
 
 /* The streak as it stands now, and what came of a day: NG if there was one on it, else
  * OK, ERROR, or LEDGER_NONE. */

@@ -3,11 +3,6 @@
 #include <stdio.h>
 #include <string.h>
 
-void streak_start(struct streak *s, bool hold)
-{
-    *s = (struct streak){.hold = hold};
-}
-
 static void begin_anew(struct streak *s)
 {
     s->count = 0;

@@ -31,8 +31,9 @@ enum streak_note {
     STREAK_UNREADABLE
 };
 
+/* All zeros: nothing has happened yet. */
 struct streak {
-    bool hold; /* gaps do not break it */
+    bool hold; /* gaps do not break it; may be set at any time */
     bool stopped;
     int count;
     int64_t day;  /* the last that counted; while count */
@@ -40,8 +41,6 @@ struct streak {
     bool has_lost;
     char config[STREAK_CONFIG]; /* of the last comparison, "" before */
 };
-
-void streak_start(struct streak *s, bool hold);
 
 /* config: of the comparison, NULL for what is none. */
 void streak_add(struct streak *s, enum streak_note note, int64_t day, const char *config);

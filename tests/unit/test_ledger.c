@@ -59,7 +59,7 @@ static struct ledger look(void)
     struct err e = ERR_NONE;
     struct ledger l;
 
-    if (ledger_read(dir, false, &l, &e))
+    if (ledger_read(dir, &l, &e))
         printf("# %s\n", e.msg);
     return l;
 }
@@ -141,6 +141,26 @@ static void test_counter(void)
     rmdir(path_of(LEDGER_COUNTER ".new"));
 }
 
+static void test_gap(void)
+{
+    struct err e = ERR_NONE;
+    struct ledger_entry en = {
+        .result = LEDGER_OK, .ts_ms = TWO_O_CLOCK, .zone = "UTC", .config = CONFIG, .hold = true};
+    struct ledger l;
+
+    unlink(path_of(LEDGER_FILE));
+    ledger_append(dir, &en, &e);
+    en.ts_ms += 96 * HOUR;
+    ledger_append(dir, &en, &e);
+    l = look();
+    is_int(ledger_streak(&l, en.ts_ms + 96 * HOUR), 2, "a gap that holds, before and after");
+    en.hold = false;
+    en.ts_ms += 48 * HOUR;
+    ledger_append(dir, &en, &e);
+    l = look();
+    is_int(ledger_streak(&l, en.ts_ms), 1, "one that does not");
+}
+
 static void test_lock(void)
 {
     struct err e = ERR_NONE;
@@ -158,12 +178,13 @@ static void test_lock(void)
 
 int main(void)
 {
-    plan(26);
+    plan(28);
     if (!mkdtemp(dir))
         return 1;
     test_lines();
     test_damage();
     test_counter();
+    test_gap();
     test_lock();
     unlink(path_of(LEDGER_FILE "-lock"));
     unlink(path_of(LEDGER_FILE));

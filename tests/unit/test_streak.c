@@ -43,10 +43,9 @@ static void run(char *days, char *counts)
 {
     struct box b = {0};
     char *save, *day = strtok_r(days, " ", &save);
-    bool hold = !strcmp(day, "h");
 
-    streak_start(&b.streak, hold);
-    if (hold)
+    b.streak.hold = !strcmp(day, "h");
+    if (b.streak.hold)
         day = strtok_r(NULL, " ", &save);
     for (*counts = '\0'; day; day = strtok_r(NULL, " ", &save), b.day++) {
         live(&b, day);
