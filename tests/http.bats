@@ -8,8 +8,8 @@ load http
 
 setup() {
     private_store
-    export LIFEBOAT_CONFIG=$PWD/conf NO_PROXY='*' LIFEBOAT_MIRROR_LOG=$PWD/mirror.log
-    mkdir conf
+    export LIFEBOAT_CONFIG=$PWD/conf NO_PROXY='*' LIFEBOAT_MIRROR_LOG=$PWD/mirror.log LIFEBOAT_MIRROR_DIR=$PWD/mirror
+    mkdir conf mirror
 }
 
 teardown() {
@@ -789,6 +789,16 @@ many='.received == 5 and .stored == 2 and .already_present == 1 and .rejected ==
     asks 200 POST /api/v1/scans -d '{"tag_id":"T"}'
     grep -qF 'unable to write to /dev/full' logs/cgi.log
     [ "$(evstore-export | wc -l)" -eq 2 ]
+}
+
+@test "what the other server needed is in the log where the sender says it" {
+    serve
+    for ms in 110 0 -1 soon 1e3 12345678901 ''; do
+        asks 200 POST /api/v1/scans -d '{"tag_id":"T"}' -H "X-Primary-Response-Ms: $ms"
+    done
+    jq_true -s 'map(.primary_ms) == [110, 0, null, null, null, null, null]' mirror.log
+    jq_true -s '.[0] | keys == ["device_id", "payload", "primary_ms", "response_ms", "status", "timestamp"]' mirror.log
+    jq_true -s '.[2] | has("primary_ms") | not' mirror.log
 }
 
 @test "20 scans at once are 20 lines" {
@@ -1583,6 +1593,37 @@ metric() { sed -n "s/^lifeboat_$1 //p" body; }
     asks 500 GET /api/dr/export
     asks 500 POST /api/events -d "$(event n)"
     asks 500 POST /api/dr/restore -d '{"events":[],"events_count":0}'
+}
+
+# ledger DAYS-AGO RESULT [MORE MEMBERS]
+ledger() {
+    local when=$(($(date +%s) - $1 * 86400))
+    printf '{"ts":"%s","day":"%s","zone":"UTC","result":"%s"%s}\n' "$(date -u -d "@$when" +%FT%TZ)" \
+        "$(date -u -d "@$when" +%F)" "$2" "${3-}" >>mirror/mirror_status.log
+}
+
+@test "health says how the mirror does, by its ledger" {
+    serve
+    event n | evstore-append -q
+    mirror() { asks 200 GET /api/dr/health && has "$@"; }
+    mirror '.mirror == null'
+    ledger 20 OK ',"config":"0123456789abcdef"'
+    ledger 4 NG ',"config":"0123456789abcdef","missing":2'
+    ledger 3 ERROR ',"config":"0123456789abcdef","why":"no way"'
+    for ago in 2 1 0; do ledger "$ago" OK ',"config":"0123456789abcdef"'; done
+    mirror --arg today "$(date -u +%F)" '.problems == [] and (.mirror | .enabled and .streak == 3 and .target == 14 and
+        .last_result == "OK" and .last_at > 1.7e12 and (.days | length == 14) and .days[13].day == $today and
+        (.days | map(.result)[8:] == ["NONE", "NG", "ERROR", "OK", "OK", "OK"]) and
+        (.days[:9] | all(.result == "NONE")))'
+    ledger 0 DISABLED
+    mirror '.mirror.enabled == false and .mirror.streak == 3 and .mirror.last_result == "OK"'
+    ledger 0 ENABLED
+    mirror '.mirror.enabled and .mirror.streak == 0'
+    echo '{"ts":' >>mirror/mirror_status.log
+    mirror '.status == "degraded" and (.problems | length == 1 and (.[0] | contains("line 9 of its ledger")))'
+    rm mirror/mirror_status.log
+    mkdir mirror/mirror_status.log
+    mirror '.mirror == null and .status == "degraded" and (.problems[0] | contains("mirror_status.log"))'
 }
 
 # --- the stream, through the server ----------------------------------------------------

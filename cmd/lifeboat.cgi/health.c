@@ -4,6 +4,7 @@
 #include "cli/destination.h"
 #include "core/identity.h"
 #include "lifeboat.cgi/front.h"
+#include "lifeboat.cgi/mirror.h"
 #include "store/overview.h"
 #include "store/queueview.h"
 #include "store/restorelog.h"
@@ -213,8 +214,18 @@ static int put_licence(struct health *h, struct err *e)
     return buf_printf(h->out,
                       ",\"licence\":{\"state\":\"%s\",\"expires_at\":", licence_name(c->state)) ||
                    put_time(h->out, c->expires_at) ||
-                   buf_printf(h->out, ",\"expired\":%s,\"writes_closed\":%s},\"mirror\":null",
+                   buf_printf(h->out, ",\"expired\":%s,\"writes_closed\":%s}",
                               expired ? "true" : "false", c->closed & 1U << now ? "true" : "false")
+               ? err_memory(e)
+               : 0;
+}
+
+static int put_mirror(struct health *h, struct err *e)
+{
+    char problem[256];
+
+    return buf_adds(h->out, ",\"mirror\":") || mirror_put(h->out, problem) ||
+                   (problem[0] && add_problem(h, problem))
                ? err_memory(e)
                : 0;
 }
@@ -246,7 +257,7 @@ int health_full(struct exchange *x, struct err *e)
     rc = (there && (store_snapshot(&x->store, e) || overview_read(&x->store, &h.seen, e))) ||
                  (!there && (h.seen.last_event_at = h.seen.free_bytes = -1, 0)) ||
                  put_store(&h, e) || put_restore(&h, e) || put_licence(&h, e) ||
-                 (there && put_queue(&h, e)) || find_problems(&h, there, e)
+                 put_mirror(&h, e) || (there && put_queue(&h, e)) || find_problems(&h, there, e)
              ? -1
              : 0;
     failed =

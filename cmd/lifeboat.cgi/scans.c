@@ -1,17 +1,8 @@
-/* scans: what the handhelds of a workshop scan, and the mirror's log of it. */
+/* scans: what the handhelds of a workshop scan. */
 #include "base/clock.h"
-#include "cli/cli.h"
-#include "cli/settings.h"
 #include "lifeboat.cgi/members.h"
+#include "lifeboat.cgi/mirror.h"
 #include "lifeboat.cgi/write.h"
-#include "text/rfc3339.h"
-
-#include <errno.h>
-#include <fcntl.h>
-#include <string.h>
-#include <unistd.h>
-
-#define MIRROR_LOG "/srv/rpi-server/logs/mirror_requests.log"
 
 /* What a scan says that the log of events has to know. */
 struct scan {
@@ -47,43 +38,6 @@ static struct span device_of(const struct exchange *x, const struct scan *s)
     return s->device.p ? s->device : SPAN("unknown");
 }
 
-/* --- the mirror's log --------------------------------------------------- */
-
-static int put_log_line(const struct exchange *x, const struct scan *s, int64_t ms, struct buf *out)
-{
-    char when[32];
-
-    rfc3339_format(clock_now_ms(), when);
-    return buf_printf(out, "{\"timestamp\":\"%s\",\"device_id\":", when) ||
-           json_quote(device_of(x, s), out) || buf_adds(out, ",\"payload\":") ||
-           buf_add(out, s->whole.p, s->whole.n) ||
-           buf_printf(out, ",\"response_ms\":%lld,\"status\":200}\n", (long long)ms);
-}
-
-/* One write, into a file opened for it alone: one that was rotated meanwhile is left.
- * The scan is stored; who waits for the answer need not know of the log. */
-static void log_scan(const struct exchange *x, const struct scan *s, int64_t ms)
-{
-    const char *path = settings_get("MIRROR_LOG");
-    struct buf line = {0};
-    int fd;
-
-    if (!path)
-        path = MIRROR_LOG;
-    fd = (int)TEMP_FAILURE_RETRY(open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0640));
-    if (fd < 0) {
-        /* Without the folder nobody has asked for it. */
-        if (errno != ENOENT || settings_get("MIRROR_LOG"))
-            cli_warn("unable to open %s: %s", path, strerror(errno));
-        return;
-    }
-    if (put_log_line(x, s, ms, &line) ||
-        TEMP_FAILURE_RETRY(write(fd, line.data, line.len)) != (ssize_t)line.len)
-        cli_warn("unable to write to %s: %s", path, strerror(errno));
-    close(fd);
-    buf_free(&line);
-}
-
 /* --- POST /api/v1/scans ------------------------------------------------- */
 
 static int answer(struct exchange *x, struct span event_id, struct span entity_id,
@@ -117,7 +71,7 @@ static int store_scan(struct writing *w, const struct scan *s, struct span key, 
     if (how != PUT_INSERTED && how != PUT_PRESENT)
         return write_refused(x, w, e);
     rc = answer(x, ev.text[EVENT_ID], key, "ok", e);
-    log_scan(x, s, clock_boot_ms() - begun);
+    mirror_log_scan(x, device_of(x, s), s->whole, clock_boot_ms() - begun);
     return rc;
 }
 

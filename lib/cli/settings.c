@@ -9,7 +9,7 @@
 
 /* Every setting there is; lifeboat(7) explains each. */
 static const char *const keys[] = {"DB",  "SITE", "DEVICE", "WAIT",     "PROJECTORS", "CONFIG",
-                                   "ENV", "NOW",  "KEY",    "HTTP_LOG", "MIRROR_LOG"};
+                                   "ENV", "NOW",  "KEY",    "HTTP_LOG", "MIRROR_LOG", "MIRROR_DIR"};
 
 enum { KEYS = sizeof keys / sizeof *keys };
 

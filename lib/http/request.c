@@ -315,6 +315,14 @@ static int read_correlation(struct reading *in)
     return 0;
 }
 
+/* A measurement, not worth a refusal: what is no number is passed over. */
+static void read_primary(struct reading *in)
+{
+    const char *v = header(in, "HTTP_X_PRIMARY_RESPONSE_MS");
+
+    in->r->primary_ms = v && of_alphabet(v, DIGITS, 9) ? atoll(v) : -1;
+}
+
 /* --- from where --------------------------------------------------------- */
 
 static bool is_loopback_address(const char *v)
@@ -411,13 +419,14 @@ int request_read(struct request *r, request_env *get, void *ctx, const char **wh
 
     memset(r, 0, sizeof *r);
     in.at = r->room;
-    r->content_length = -1;
+    r->content_length = r->primary_ms = -1;
     r->remote = "";
     /* The correlation id first: a refusal names it. */
     if (!read_correlation(&in) && !read_method(&in) && !read_target(&in) && !read_length(&in) &&
         !read_key(&in) && !read_token(&in)) {
         read_types(&in);
         read_place(&in);
+        read_primary(&in);
         r->last_event_id = header(&in, "HTTP_LAST_EVENT_ID");
     }
     *why = in.why;

@@ -54,6 +54,7 @@ struct request {
     const char *key;                      /* of Idempotency-Key; NULL: none */
     char correlation[REQUEST_ID_MAX + 1]; /* as the client sent it; "" if it did not */
     const char *last_event_id;            /* NULL: none */
+    int64_t primary_ms;                   /* of X-Primary-Response-Ms; -1: none */
     const char *remote;                   /* address, "" if unknown */
     bool loopback; /* from this machine, for this machine, through nobody, by no foreign page */
     char room[REQUEST_TARGET_MAX + REQUEST_SEGMENTS + REQUEST_PARAMS + 2];

@@ -5,7 +5,7 @@
 // checksum is another version: the browser fetches it, the page tells, and it takes
 // over when a person agrees.
 
-const SHELL = '479f347fa96de861';
+const SHELL = '227401234a609533';
 const FILES = [
     '/icons/lifeboat-192.png',
     '/icons/lifeboat-512.png',

@@ -18,7 +18,7 @@ const days = (results) => results.split('').map((r, i) => ({
 const busy = {
     per_minute: Array.from({ length: 60 }, (_, i) => Math.round(20 + 14 * Math.sin(i / 5) + (i * 7919 % 13))),
     extra: {
-        mirror: { streak: 5, target: 14, days: days('--oonooeeooooo') },
+        mirror: { enabled: true, streak: 5, target: 14, days: days('--oonooeeooooo') },
         queue: {
             pending: 14, running: 1, failed: 2, dead_letters: 0, destinations: [
                 { name: 'cloud', pending: 14, failed: 0, paused: false, reason: null, last_success_at: Date.now() - 340_000 },

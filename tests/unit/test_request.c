@@ -168,6 +168,8 @@ static const struct {
     {"HTTP_X_CORRELATION_ID", "a\"", 400, "one with a quote"},
     {"HTTP_X_CORRELATION_ID", "a, b", 400, "two of them"},
     {"HTTP_TRACEPARENT", "nonsense", 0, "a traceparent that is none is passed over"},
+    {"HTTP_X_PRIMARY_RESPONSE_MS", "soon", 0, "a measurement that is no number is passed over"},
+    {"HTTP_X_PRIMARY_RESPONSE_MS", "1\n2", 400, "but not one with a line end"},
     {"HTTP_LAST_EVENT_ID", "a\x01", 400, "a control character in Last-Event-ID"},
     {"HTTP_ACCEPT", "\xff", 400, "Accept that is no text"},
     {"REMOTE_ADDR", "\xff", 400, "an address that is no text"},

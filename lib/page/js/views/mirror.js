@@ -15,10 +15,12 @@ export function showMirror(mirror, known) {
         return;
     }
     const reached = mirror.streak >= mirror.target;
+    const matched = `matched ${plural(mirror.streak, 'day')} running`;
     $('mirror-text').className = 'state';
-    fill($('mirror-text'), icon(reached ? 'ok' : 'busy'), h('span', {}, reached
-        ? `The mirror matched ${plural(mirror.streak, 'day')} running: it can be trusted.`
-        : `The mirror matched ${plural(mirror.streak, 'day')} running of ${mirror.target} that are needed.`));
+    fill($('mirror-text'), icon(reached ? 'ok' : mirror.enabled ? 'busy' : 'none'), h('span', {}, reached
+        ? `The mirror ${matched}: it can be trusted.`
+        : mirror.enabled ? `The mirror ${matched} of ${mirror.target} that are needed.`
+            : `The mirror is turned off. It had ${matched} of ${mirror.target} that are needed.`));
     fill($('mirror-days'), mirror.days.map(({ day, result }) => h('li', { class: MARK[result] ?? 'none', title: `${isoDay(day)}: ${WORD[result] ?? result}` },
         icon(MARK[result] ?? 'none'),
         h('span', { class: 'number', 'aria-hidden': 'true' }, String(Number(day.slice(8)))),
