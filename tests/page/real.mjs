@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -21,7 +21,7 @@ const work = await mkdtemp(join(tmpdir(), 'page-'));
 // The commands refuse settings that they do not know; LIFEBOAT_BIN is serve's.
 const settings = (box, more = {}) => {
     const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('LIFEBOAT_')));
-    return { ...env, LIFEBOAT_DB: box.store, LIFEBOAT_KEY: box.key, LIFEBOAT_DEVICE: box.device, LIFEBOAT_SITE: box.site, ...more };
+    return { ...env, LIFEBOAT_DB: box.store, LIFEBOAT_KEY: box.key, LIFEBOAT_DEVICE: box.device, LIFEBOAT_SITE: box.site, LIFEBOAT_MIRROR_DIR: box.mirror, ...more };
 };
 
 function run(box, command, args = [], input = '') {
@@ -44,7 +44,7 @@ const boxes = [];
 async function box(name, { key = true, site = 'main' } = {}) {
     const folder = join(work, `${name}-`);
     const made = await mkdtemp(folder);
-    const it = { store: join(made, 'lifeboat.db'), key: join(made, 'token.key'), device: name, site };
+    const it = { store: join(made, 'lifeboat.db'), key: join(made, 'token.key'), mirror: made, device: name, site };
     if (key) run(it, 'lifeboat-token', ['-q', 'key']);
     boxes.push(it);
     return it;
@@ -113,6 +113,28 @@ test('a host without a key, on loopback: no token is asked for', async () => {
         await page.locator('#live', { hasText: 'Live' }).waitFor();
         run(it, 'evstore-append', ['-q', '--type', 'SEEN_LIVE', '--entity', 'task/7', '--actor', 'ana', '{"a":1}']);
         await page.getByText('SEEN_LIVE').waitFor();
+    });
+});
+
+test('how the mirror did on each of the last 14 days', async () => {
+    const it = await up(await box('pi-mirror', { key: false }));
+    const shows = async (page, text, days, more = []) => {
+        const at = (ago) => new Date(Date.now() - ago * 86_400_000).toISOString();
+        const note = (ago, result, config = ',"config":"0123456789abcdef"') => `{"ts":"${at(ago)}","day":"${at(ago).slice(0, 10)}","zone":"UTC","result":"${result}"${config}}\n`;
+        await writeFile(join(it.mirror, 'mirror_status.log'), days.map((result, i) => note(days.length - 1 - i, result)).join('')
+            + more.map((result) => note(0, result, '')).join(''));
+        await page.reload();
+        await page.locator('#mirror-text', { hasText: text }).waitFor(); // after what it kept
+    };
+    run(it, 'evstore-append', ['-q'], makeEvents(1).join('\n'));
+    await withPage({}, async (page) => {
+        await page.getByText('No mirror is set up on this host.').waitFor();
+        await shows(page, 'matched 2 days running of 14 that are needed', ['OK', 'NG', 'ERROR', 'OK', 'OK']);
+        assert.deepEqual((await page.locator('#mirror-days .heard').allInnerTexts()).slice(9).map((t) => t.split(': ')[1]),
+            ['the same', 'different', 'not compared, an error', 'the same', 'the same']);
+        assert.equal(await page.locator('#mirror-days li').count(), 14);
+        await shows(page, 'matched 14 days running: it can be trusted', Array(14).fill('OK'));
+        await shows(page, 'turned off. It had matched 1 day running of 14', ['OK'], ['DISABLED']);
     });
 });
 
