@@ -13,8 +13,7 @@ static void see_config(struct streak *s, const char *config)
 {
     if (!config || !strcmp(s->config, config))
         return;
-    if (s->config[0])
-        begin_anew(s);
+    begin_anew(s);
     snprintf(s->config, sizeof s->config, "%s", config);
 }
 

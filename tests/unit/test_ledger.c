@@ -6,7 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { HOUR = 3600000 };
+#define HOUR INT64_C(3600000)
 
 /* 2025-02-20T02:00 in Tokyo. */
 #define TWO_O_CLOCK INT64_C(1739984400000)
@@ -86,6 +86,13 @@ static void test_lines(void)
            "another of the same place is not");
     ledger_date(ledger_today(&l, TWO_O_CLOCK), date);
     ok(!strcmp(date, "2025-02-20"), "a day has its date");
+    add(LEDGER_OK, TWO_O_CLOCK + 2 * HOUR, "");
+    l = look();
+    is_int(ledger_of_day(&l, ledger_today(&l, TWO_O_CLOCK)), LEDGER_NG, "whatever follows on it");
+    add(LEDGER_OK, TWO_O_CLOCK + 32 * 24 * HOUR, "");
+    l = look();
+    is_int(ledger_of_day(&l, ledger_today(&l, TWO_O_CLOCK) + 32), LEDGER_OK, "a day of its place");
+    is_int(ledger_of_day(&l, ledger_today(&l, TWO_O_CLOCK)), LEDGER_NONE, "takes it");
     add(LEDGER_ERROR, TWO_O_CLOCK + 24 * HOUR, "\"why\":\"no \\\"way\\\"\"");
     l = look();
     ok(l.last == LEDGER_ERROR && !strcmp(l.last_why, "no \"way\""), "an error has its reason");
@@ -114,11 +121,12 @@ static void test_damage(void)
     say("{\"ts\":\"2025-02-24T17:00:00Z\",\"day\":\"2025-02-30\",\"zone\":\"UTC\",\"result\":"
         "\"OK\"}\n");
     say("{\"ts\":\"2025-02-24T17:00:00Z\",\"day\":\"2025-02-25\",\"result\":\"OK\"}\n");
+    say("{\"ts\":\"2025-02-24T17:00:00Z\",\"zone\":\"UTC\",\"result\":\"OK\"}\n");
     say("{\"ts\":\"2025-02-24T17:00:00Z\",\"day\":\"2025-02-25\",\"zone\":\"UTC\",\"result\":"
         "\"NG\",\"missing\":-1}\n\n");
     l = look();
-    is_int(l.unreadable, 5, "what is no result, no day, no zone, no count");
-    is_int(l.lines, 9, "a blank line is none");
+    is_int(l.unreadable, 6, "what is no result, no day, no zone, no count");
+    is_int(l.lines, 10, "a blank line is none");
 }
 
 static void test_counter(void)
@@ -178,7 +186,7 @@ static void test_lock(void)
 
 int main(void)
 {
-    plan(28);
+    plan(31);
     if (!mkdtemp(dir))
         return 1;
     test_lines();
