@@ -39,15 +39,14 @@ static int read_whole(int fd, const char *path, struct buf *out, struct err *e)
     return 0;
 }
 
-/* 1: read; 0: not there. */
-static int read_from(struct config *c, const char *folder, const char *name, struct err *e)
+/* 1: read; 0: not there. The path is the config's from now on. */
+static int read_from(struct config *c, char *path, struct err *e)
 {
     int fd, rc;
 
-    if (asprintf(&c->path, "%s/%s", folder, name) < 0) {
-        c->path = NULL;
+    c->path = path;
+    if (!path)
         return err_memory(e);
-    }
     fd = (int)TEMP_FAILURE_RETRY(open(c->path, O_RDONLY | O_CLOEXEC));
     if (fd < 0 && (errno == ENOENT || errno == ENOTDIR)) {
         free(c->path);
@@ -61,20 +60,38 @@ static int read_from(struct config *c, const char *folder, const char *name, str
     return rc ? -1 : 1;
 }
 
+static int read_in(struct config *c, const char *folder, const char *name, struct err *e)
+{
+    char *path;
+
+    return read_from(c, asprintf(&path, "%s/%s", folder, name) < 0 ? NULL : path, e);
+}
+
 int config_open(struct config *c, const char *name, struct err *e)
 {
     char *sources = NULL;
     int rc;
 
     *c = (struct config){0};
-    rc = read_from(c, config_folder(), name, e);
+    rc = read_in(c, config_folder(), name, e);
     if (!rc) {
-        rc = read_from(c, LIFEBOAT_SHARE, name, e);
+        rc = read_in(c, LIFEBOAT_SHARE, name, e);
         sources = rc ? NULL : cli_beside_build("lib/config");
         if (sources)
-            rc = read_from(c, sources, name, e);
+            rc = read_in(c, sources, name, e);
         free(sources);
     }
+    if (rc < 0)
+        config_close(c);
+    return rc;
+}
+
+int config_open_file(struct config *c, const char *path, struct err *e)
+{
+    int rc;
+
+    *c = (struct config){0};
+    rc = read_from(c, strdup(path), e);
     if (rc < 0)
         config_close(c);
     return rc;

@@ -24,6 +24,8 @@ struct config {
 
 /* Reads the file; 1: read, 0: there is none anywhere. A c of all zeros is closed. */
 int config_open(struct config *c, const char *name, struct err *e);
+/* The file at this path and no other. 1, or 0: it is not there. */
+int config_open_file(struct config *c, const char *path, struct err *e);
 void config_close(struct config *c);
 
 /* The folder where the site's own files are, $LIFEBOAT_CONFIG or /etc/lifeboat. */
