@@ -106,6 +106,8 @@ check-stress: tests
 	tests/stress.sh
 check-workers: tests
 	tests/workers.sh
+check-rotate: tests
+	tests/rotate.sh
 check-damage: tests
 	tests/damage.sh
 check-model: tests
@@ -149,6 +151,6 @@ clean:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 .SECONDARY:
 .PHONY: all tests check lint check-asan check-valgrind check-crash check-faults check-stress \
-	check-workers check-damage check-model check-page check-load fuzz latency bench growth \
+	check-workers check-rotate check-damage check-model check-page check-load fuzz latency bench growth \
 	install uninstall clean FORCE
 .DELETE_ON_ERROR:

@@ -1731,9 +1731,11 @@ ids_told() { sed -n 's/^data: //p' "$1.out" | jq -r '.event_id // empty'; }
 # Run as the server does, in a hurry: every look at the clock finds that others have been
 # kept waiting long enough. How often what it wrote was synced.
 syncs_of() { # PATH TYPE BODY
+    local length
+    length=$(stat -c %s "$3")
     : >mark
     GATEWAY_INTERFACE=CGI/1.1 REQUEST_METHOD=POST REQUEST_URI=$1 CONTENT_TYPE=$2 REMOTE_ADDR=127.0.0.1 \
-        HTTP_HOST=localhost CONTENT_LENGTH=$(stat -c %s "$3") LIFEBOAT_KEY=$PWD/no.key \
+        HTTP_HOST=localhost CONTENT_LENGTH=$length LIFEBOAT_KEY=$PWD/no.key \
         MISHAP=sync:0:5 MISHAP_HURRY=1 MISHAP_MARK=$PWD/mark LD_PRELOAD=$PWD/mishap.so \
         "$bin/lifeboat.cgi" <"$3" 2>log >answer
     grep -q '^Status: 200' answer

@@ -241,27 +241,49 @@ static int take_lines(struct child *c, struct err *e)
     return c->out < 0 && b->len ? hand_out(c, 0, b->len, e) : 0;
 }
 
-/* Of what it says on stderr the beginning is kept, the rest is read away. */
+/* Of what it says on stderr the beginning and the end are kept. */
 static int take_complaint(struct child *c, struct err *e)
 {
-    if (take(c, &c->err, &c->complaining, e))
+    struct buf *b = &c->complaining;
+
+    if (take(c, &c->err, b, e))
         return -1;
-    if (c->complaining.len > COMPLAINT_KEPT)
-        c->complaining.len = COMPLAINT_KEPT;
+    if (b->len > COMPLAINT_KEPT) {
+        memmove(b->data + COMPLAINT_KEPT / 2, b->data + b->len - COMPLAINT_KEPT / 2,
+                COMPLAINT_KEPT / 2);
+        b->len = COMPLAINT_KEPT;
+    }
     return 0;
 }
 
-static void first_complaint(struct child *c)
+/* The line that begins there, fit to be shown. */
+static void keep_line(const char *p, const char *end, char out[CHILD_COMPLAINT])
 {
-    const char *text = c->complaining.data;
     size_t n = 0;
 
-    for (; n < c->complaining.len && n < CHILD_COMPLAINT - 1 && text[n] != '\n'; n++)
-        c->complaint[n] = text[n];
-    c->complaint[n] = '\0';
-    for (char *p = c->complaint; *p; p++)
-        if (iscntrl((unsigned char)*p))
-            *p = '?';
+    for (; p < end && n < CHILD_COMPLAINT - 1 && *p != '\n'; p++)
+        if (*p != '\r')
+            out[n++] = *p;
+    out[n] = '\0';
+    for (char *at = out; *at; at++)
+        if (iscntrl((unsigned char)*at))
+            *at = '?';
+}
+
+static void keep_complaints(struct child *c)
+{
+    const char *text = c->complaining.data, *end, *last;
+
+    c->complaint[0] = c->last_words[0] = '\0';
+    if (!c->complaining.len)
+        return;
+    end = text + c->complaining.len;
+    keep_line(text, end, c->complaint);
+    while (end > text && (end[-1] == '\n' || end[-1] == '\r'))
+        end--;
+    for (last = end; last > text && last[-1] != '\n'; last--)
+        ;
+    keep_line(last, end, c->last_words);
 }
 
 /* --- running ------------------------------------------------------------ */
@@ -271,20 +293,31 @@ static int stopped(const struct child *c, struct err *e)
     return err_set(e, EX_TEMPFAIL, "stopped while %s was running", c->argv[0]);
 }
 
+static int too_long(struct child *c, struct err *e)
+{
+    c->timed_out = true;
+    err_set(e, EX_UNAVAILABLE, "%s: not done within %lld s", c->argv[0],
+            (long long)(c->limit_ms + 999) / 1000);
+    return 1;
+}
+
 /* One round: waits until something can be done, and does it. */
 static int turn(struct child *c, struct err *e)
 {
     struct pollfd p[] = {{.fd = c->in, .events = POLLOUT},
                          {.fd = c->out, .events = POLLIN},
                          {.fd = c->err, .events = POLLIN}};
+    int64_t left = c->limit_ms ? c->until - clock_boot_ms() : -1;
 
     if (stop_signal())
         return stopped(c, e);
+    if (c->limit_ms && left <= 0)
+        return too_long(c, e);
     if (c->in < 0 && c->out < 0 && c->err < 0) {
-        gone(c, 1000);
+        gone(c, left >= 0 && left < 1000 ? left : 1000);
         return 0;
     }
-    if (stop_poll(p, 3, -1) < 0)
+    if (stop_poll(p, 3, left) < 0)
         return errno == EINTR ? 0 : err_sys(e, EX_IOERR, "unable to wait for %s", c->argv[0]);
     if (p[1].revents && take_lines(c, e))
         return -1;
@@ -321,9 +354,9 @@ int child_run(struct child *c, struct err *e)
 
     c->in = c->out = c->err = -1;
     c->fed = c->scanned = 0;
-    c->cut_short = false;
+    c->cut_short = c->timed_out = false;
     c->last_fed = !c->feed;
-    c->complaint[0] = '\0';
+    c->until = clock_boot_ms() + c->limit_ms;
     sigemptyset(&ended);
     sigaddset(&ended, SIGCHLD);
     sigprocmask(SIG_BLOCK, &ended, &before);
@@ -332,7 +365,7 @@ int child_run(struct child *c, struct err *e)
         shut(&c->in);
     while (!rc && c->pid > 0)
         rc = turn(c, e);
-    first_complaint(c);
+    keep_complaints(c);
     child_end(c);
     sigprocmask(SIG_SETMASK, &before, NULL);
     return rc ? rc : judge(c, e);

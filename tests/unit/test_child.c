@@ -14,6 +14,7 @@ struct talk {
     size_t lines, bytes;
     int refuse_line, refuse_feed; /* the number of the call that fails */
     char last[64];
+    int limit_ms;
 };
 
 static int feed(void *ctx, struct buf *out, struct err *e)
@@ -48,7 +49,8 @@ static int run(struct talk t, char *const argv[])
 {
     talk = t;
     e = (struct err){0};
-    child = (struct child){.argv = argv, .ctx = &talk, .feed = feed, .line = take};
+    child = (struct child){
+        .argv = argv, .ctx = &talk, .feed = feed, .line = take, .limit_ms = t.limit_ms};
     return child_run(&child, &e);
 }
 
@@ -122,6 +124,35 @@ static void surroundings(void)
     is_int((int64_t)talk.lines, 2, "it still gets its input");
 }
 
+static void limits(void)
+{
+    int64_t begun = clock_boot_ms();
+
+    is_int(shell((struct talk){.limit_ms = 100}, "trap '' TERM; while :; do sleep 0.05; done"), 1,
+           "one whose time is over");
+    ok(child.timed_out && clock_boot_ms() - begun < 5000, "is ended, deaf or not");
+    is_str(e.msg, "sh: not done within 1 s", "and that is said");
+    is_int(shell((struct talk){.limit_ms = 100}, "exec >&- 2>&-; exec sleep 60"), 1,
+           "also when it has closed its streams");
+    ok(child.timed_out && child.status == 128 + SIGTERM, "it is ended");
+    is_int(shell((struct talk){.limit_ms = 60000}, "exit 3"), 1, "one that ends before");
+    ok(!child.timed_out && child.status == 3, "has its own status");
+}
+
+static void last_words(void)
+{
+    shell((struct talk){0}, "echo first >&2; echo; echo 'the last' >&2; exit 1");
+    is_str(child.complaint, "first", "the first line of its stderr is kept");
+    is_str(child.last_words, "the last", "and the last one");
+    shell((struct talk){0}, "echo first >&2; seq 100000 >&2; printf 'torn\\r\\n' >&2");
+    is_str(child.complaint, "first", "however much stands between");
+    is_str(child.last_words, "torn", "without what ends it");
+    shell((struct talk){0}, "echo only >&2");
+    is_str(child.last_words, "only", "one line is both");
+    shell((struct talk){0}, ":");
+    is_str(child.last_words, "", "none is neither");
+}
+
 static void interruptions(void)
 {
     int64_t begun = clock_boot_ms();
@@ -146,11 +177,13 @@ static void interruptions(void)
 
 int main(void)
 {
-    plan(42);
+    plan(55);
     stop_catch();
     conversations();
     endings();
     surroundings();
+    limits();
+    last_words();
     interruptions();
     return done();
 }
