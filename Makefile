@@ -27,18 +27,19 @@ PAGES := $(wildcard man/*.[1-8])
 
 # What is installed, as paths below PREFIX. Scripts that people call are beside the
 # commands; those that units call are not.
-SCRIPTS := $(patsubst scripts/%,bin/%,$(wildcard scripts/cloud-sync))
+SCRIPTS := $(patsubst scripts/%,bin/%,$(wildcard scripts/cloud-sync scripts/mirror-watch))
 SHARE := $(addprefix share/lifeboat/,$(notdir $(wildcard scripts/standby scripts/backup scripts/dpkg-events \
 	scripts/serve)))
 CONF  := $(patsubst lib/config/%,share/lifeboat/%,$(wildcard lib/config/*.json))
-HTTPD := share/lifeboat/lighttpd.conf
+HTTPD := share/lifeboat/lighttpd.conf share/lifeboat/logrotate.conf
+HOOKS := $(patsubst scripts/%,share/lifeboat/%,$(wildcard scripts/notify.d/*))
 JQ    := $(patsubst lib/projectors/%,share/lifeboat/projectors/%,$(wildcard lib/projectors/*.jq))
 PAGE  := $(patsubst lib/%,share/lifeboat/%,$(shell find lib/page -type f | sort))
 UNITS := $(patsubst systemd/%,lib/systemd/system/%,$(wildcard systemd/*.service systemd/*.timer))
 MAN   := $(foreach p,$(PAGES),share/man/man$(subst .,,$(suffix $(p)))/$(notdir $(p)))
 BIN   := $(filter-out $(CGI),$(CMDS))
 INSTALLED := $(BIN:%=bin/%) $(SCRIPTS) $(CGI:%=lib/cgi-bin/%) $(MAN) $(JQ) $(CONF) $(HTTPD) $(SHARE) \
-	$(PAGE) $(UNITS)
+	$(HOOKS) $(PAGE) $(UNITS)
 AT = $(DESTDIR)$(PREFIX)
 
 all: $(CMDS:%=$(BUILD)/bin/%)
@@ -112,10 +113,14 @@ check-damage: tests
 	tests/damage.sh
 check-model: tests
 	tests/model.sh
+check-mirror: tests
+	tests/mirror.sh
 check-page: tests
 	tests/page.sh
 check-load: tests
 	tests/httpload.sh
+check-system: tests
+	tests/system.sh
 fuzz:
 	tests/fuzz.sh
 latency: tests
@@ -124,6 +129,7 @@ bench: tests
 	tests/bench.sh
 	tests/bench-queue.sh
 	tests/bench-http.sh
+	tests/bench-mirror.sh
 growth: tests
 	tests/growth.sh
 
@@ -137,6 +143,7 @@ install: all
 	@for f in $(JQ); do install -D -m 644 lib/projectors/$${f##*/} $(AT)/$$f || exit; done
 	@for f in $(CONF); do install -D -m 644 lib/config/$${f##*/} $(AT)/$$f || exit; done
 	@for f in $(PAGE); do install -D -m 644 lib/$${f#share/lifeboat/} $(AT)/$$f || exit; done
+	@for f in $(HOOKS); do install -D -m 755 scripts/notify.d/$${f##*/} $(AT)/$$f || exit; done
 	@for f in $(SHARE); do install -D -m 755 scripts/$${f##*/} $(AT)/$$f || exit; done
 	@for f in $(UNITS); do install -D -m 644 systemd/$${f##*/} $(AT)/$$f && \
 		sed -i 's|/usr/local|$(PREFIX)|g' $(AT)/$$f || exit; done
@@ -144,13 +151,14 @@ uninstall:
 	@for f in $(INSTALLED); do rm -f $(AT)/$$f || exit; done
 	@rmdir $(AT)/share/lifeboat/page/js/views $(AT)/share/lifeboat/page/js \
 		$(AT)/share/lifeboat/page/icons $(AT)/share/lifeboat/page 2>/dev/null || :
-	@rmdir $(AT)/share/lifeboat/projectors $(AT)/share/lifeboat 2>/dev/null || :
+	@rmdir $(AT)/share/lifeboat/projectors $(AT)/share/lifeboat/notify.d $(AT)/share/lifeboat 2>/dev/null || :
 clean:
 	rm -rf build build-asan build-clang build-fuzz $(BUILD)
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 .SECONDARY:
 .PHONY: all tests check lint check-asan check-valgrind check-crash check-faults check-stress \
-	check-workers check-rotate check-damage check-model check-page check-load fuzz latency bench growth \
+	check-workers check-rotate check-damage check-model check-mirror check-page check-load \
+	check-system fuzz latency bench growth \
 	install uninstall clean FORCE
 .DELETE_ON_ERROR:

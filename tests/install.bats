@@ -22,8 +22,15 @@ installed() {
         *) cmp "$c" "dest/usr/local/bin/${c##*/}" ;;
         esac
     done
-    cmp "$top/scripts/cloud-sync" dest/usr/local/bin/cloud-sync
-    [ -x dest/usr/local/bin/cloud-sync ]
+    for s in cloud-sync mirror-watch; do
+        cmp "$top/scripts/$s" "dest/usr/local/bin/$s"
+        [ -x "dest/usr/local/bin/$s" ]
+    done
+    for h in journal led webhook; do
+        cmp "$top/scripts/notify.d/$h" "dest/usr/local/share/lifeboat/notify.d/$h"
+        [ -x "dest/usr/local/share/lifeboat/notify.d/$h" ]
+    done
+    cmp "$top/scripts/logrotate.conf" dest/usr/local/share/lifeboat/logrotate.conf
     for p in "$top"/man/*; do
         cmp "$p" "dest/usr/local/share/man/man${p##*.}/${p##*/}"
     done
@@ -92,6 +99,21 @@ units() {
         run_split systemd-analyze security --offline=yes --threshold=20 "$u"
         assert_status 0
     done
+}
+
+@test "the units of the mirror: an answer is no failure, a failure is told, and time is limited" {
+    for u in mirror-compare mirror-watch mirror-rotate; do
+        grep -x 'OnFailure=lifeboat-notify@%n.service' "$top/systemd/$u.service"
+        grep -x 'TimeoutStartSec=[1-9].*' "$top/systemd/$u.service"
+    done
+    for u in mirror-compare mirror-watch; do
+        grep -x 'SuccessExitStatus=1' "$top/systemd/$u.service"
+        grep -x 'After=network-online.target' "$top/systemd/$u.service"
+    done
+    # Nobody is told that nobody could be told.
+    run_split grep ^OnFailure= "$top/systemd/lifeboat-notify@.service"
+    assert_status 1
+    grep -x 'OnCalendar=\*-\*-\* 02:00:00 UTC' "$top/systemd/mirror-compare.timer"
 }
 
 @test "the timers name their zone and make up for a night the box was off" {

@@ -730,6 +730,7 @@ Avg Latency   : primary 110 ms / mirror 130 ms (24h)'
     run_split mirrorctl status --json
     jq_true '[.mirror_mode, .switched, .streak, .target, .last_compare, .last_result, .last_why, .last_diff, .last_diff_records]
         == [true, "ENABLED", 3, 14, "2025-02-19T17:00:00.000Z", "OK", null, "2025-02-16T17:00:00.000Z", 2]' "$OUT"
+    jq_true '(.switched_at | startswith("2025-02-1") and endswith(":00.000Z"))' "$OUT"
     jq_true '.latency == {primary_ms: 110, mirror_ms: 130, samples: 2}' "$OUT"
     jq_true '(.days | length) == 14 and .days[0] == {day: "2025-02-07", result: "NONE"}
         and (.days[-5:] | map(.result)) == ["OK", "NG", "OK", "OK", "OK"] and .days[-1].day == "2025-02-20"' "$OUT"
@@ -745,8 +746,8 @@ Last Compare  : never
 Last Diff     : never
 Avg Latency   : none (24h)'
     run_split mirrorctl status --local --json
-    jq_true '[.mirror_mode, .switched, .last_compare, .last_result, .last_diff, .latency.primary_ms, .latency.samples]
-        == [null, null, null, null, null, null, 0]' "$OUT"
+    jq_true '[.mirror_mode, .switched, .switched_at, .last_compare, .last_result, .last_diff, .latency.primary_ms, .latency.samples]
+        == [null, null, null, null, null, null, null, 0]' "$OUT"
 }
 
 @test "an error is shown with its reason, and what does not fit is said" {

@@ -212,6 +212,7 @@ static void put_json(const struct status *s)
         cli_putf(",\"switched\":null");
     else
         put_string("switched", ledger_result_name(l->turned));
+    put_instant("switched_at", l->turned != LEDGER_NONE, l->turned_ms);
     cli_putf(",\"streak\":%d,\"target\":%d", ledger_streak(l, s->now_ms), STREAK_TARGET);
     put_instant("last_compare", l->last != LEDGER_NONE, l->last_ms);
     if (l->last == LEDGER_NONE)

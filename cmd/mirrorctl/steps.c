@@ -1,6 +1,7 @@
 /* steps: what mirrorctl does is noted, what fails is made known. */
 #include "base/child.h"
 #include "base/clock.h"
+#include "base/made.h"
 #include "base/whole.h"
 #include "cli/cli.h"
 #include "mirrorctl/mirrorctl.h"
@@ -35,7 +36,7 @@ void steps_of(const char *name, bool quiet)
 
 static int write_line(const char *path, const struct buf *line)
 {
-    int fd = (int)TEMP_FAILURE_RETRY(open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0640));
+    int fd = made_open(path, O_WRONLY | O_APPEND, 0640);
     int rc = fd < 0 || whole_write(fd, line->data, line->len) ? -1 : 0;
 
     if (fd >= 0 && close(fd))

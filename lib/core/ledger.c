@@ -1,5 +1,6 @@
 #include "core/ledger.h"
 
+#include "base/made.h"
 #include "base/whole.h"
 #include "text/json.h"
 #include "text/line.h"
@@ -130,7 +131,7 @@ int ledger_append(const char *dir, const struct ledger_entry *en, struct err *e)
 
     if (!path)
         return -1;
-    fd = (int)TEMP_FAILURE_RETRY(open(path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC, 0644));
+    fd = made_open(path, O_RDWR | O_APPEND, 0644);
     if (fd < 0) {
         rc = err_sys(e, EX_CANTCREAT, "unable to open %s", path);
     } else {
@@ -376,8 +377,10 @@ static int write_counter(const char *aside, const char *path, int count, struct 
 {
     char text[16];
     int n = snprintf(text, sizeof text, "%d\n", count), rc = 0;
-    int fd = (int)TEMP_FAILURE_RETRY(open(aside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
+    int fd;
 
+    unlink(aside); /* of one that was killed, and may have been another user */
+    fd = made_open(aside, O_WRONLY, 0644);
     if (fd < 0)
         return err_sys(e, EX_CANTCREAT, "unable to make %s", aside);
     if (whole_write(fd, text, (size_t)n) || fsync(fd))

@@ -1,6 +1,7 @@
 #include "core/lockfile.h"
 
 #include "base/clock.h"
+#include "base/made.h"
 #include "base/stop.h"
 #include "core/gate.h"
 
@@ -30,9 +31,10 @@ static int make(const char *path, const char *name)
 {
     int fd = (int)TEMP_FAILURE_RETRY(open(name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
 
-    if (fd >= 0)
+    if (fd >= 0) {
+        made_give(fd, name); /* what it is for may be yet to come */
         gate_share(fd, path);
-    else if (errno == EEXIST)
+    } else if (errno == EEXIST)
         fd = (int)TEMP_FAILURE_RETRY(open(name, O_RDWR | O_CLOEXEC));
     return fd;
 }
