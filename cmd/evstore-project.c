@@ -24,6 +24,7 @@ static const char usage[] =
     "      --deleted            with --list: those in the trash too\n"
     "      --get TYPE/ID        print one entity; 1 if there is none\n"
     "      --trash              print what is in the trash\n"
+    "      --state              with --list, --get, --trash: the states alone\n"
     "      --status             print each type's watermark, reducer and state\n"
     "  -q, --quiet              no summary\n"
     "      --progress WHEN      auto, json or none\n"
@@ -37,6 +38,7 @@ enum {
     OPT_DELETED,
     OPT_GET,
     OPT_TRASH,
+    OPT_STATE,
     OPT_STATUS
 };
 
@@ -47,6 +49,7 @@ static const struct option options[] = {{"db", required_argument, NULL, 'd'},
                                         {"deleted", no_argument, NULL, OPT_DELETED},
                                         {"get", required_argument, NULL, OPT_GET},
                                         {"trash", no_argument, NULL, OPT_TRASH},
+                                        {"state", no_argument, NULL, OPT_STATE},
                                         {"status", no_argument, NULL, OPT_STATUS},
                                         {"quiet", no_argument, NULL, 'q'},
                                         {"progress", required_argument, NULL, OPT_PROGRESS},
@@ -58,7 +61,7 @@ static struct store store;
 static struct projector_paths paths;
 static int mode = OPT_CATCH_UP;
 static char *wanted; /* TYPE or TYPE/ID */
-static bool deleted, stale;
+static bool deleted, state_alone, stale;
 
 static void close_store(void)
 {
@@ -80,6 +83,8 @@ static void parse_options(int argc, char **argv)
     while ((c = getopt_long(argc, argv, "d:qhV", options, NULL)) != -1) {
         if (c == OPT_DELETED)
             deleted = true;
+        else if (c == OPT_STATE)
+            state_alone = true;
         else if (c >= OPT_FIRST)
             set_mode(c, optarg);
         else
@@ -87,6 +92,8 @@ static void parse_options(int argc, char **argv)
     }
     if (deleted && mode != OPT_LIST)
         cli_usage_error("--deleted goes with --list");
+    if (state_alone && mode != OPT_LIST && mode != OPT_GET && mode != OPT_TRASH)
+        cli_usage_error("--state goes with --list, --get or --trash");
     if (optind < argc && mode != OPT_REBUILD && mode != OPT_TRASH)
         cli_usage_error("%s: operands are not taken", argv[optind]);
 }
@@ -138,11 +145,16 @@ static int print_row(void *ctx, const struct fold_row *row, struct err *e)
 
     if (l->deleted < 0 ? row->deleted > 1 : row->deleted != l->deleted)
         return 0;
+    l->rows++;
+    if (state_alone) {
+        cli_put(row->state.p, row->state.n);
+        cli_put("\n", 1);
+        return 0;
+    }
     line.len = 0;
     if (state_write(row, &line))
         return err_memory(e);
     cli_put(line.data, line.len);
-    l->rows++;
     return 0;
 }
 

@@ -244,6 +244,26 @@ history_of() {
     assert_status 64
 }
 
+@test "the states alone, as they were folded" {
+    put a case/1 1 '{"n":10000000000000000000001,"s":"{\"state\":1}"}'
+    put b case/2 2
+    put c case/3 3 '{"x":1}'
+    put d case/3 4 '{}' node.deleted
+    for what in '--list case' '--list case --deleted' '--trash' '--get case/1'; do
+        # shellcheck disable=SC2086
+        rows $what | sed 's/.*,"state":\({.*\)}$/\1/' >want
+        # shellcheck disable=SC2086
+        rows $what --state | cmp - want
+        [ -s want ]
+    done
+    [ "$(rows --list case --state | sed -n 1p)" = '{"n":10000000000000000000001,"s":"{\"state\":1}"}' ]
+    for what in '' --rebuild --status; do
+        # shellcheck disable=SC2086
+        run_split evstore-project $what --state
+        assert_status 64 '--state goes with'
+    done
+}
+
 @test "a rebuild knows a state that was patched from one that is a patch of no members" {
     event e1 t/a 1768000000001 '{"gone":null,"n":3}' | evstore-append -q
     event e2 t/a 1768000000002 '{}' | evstore-append -q
