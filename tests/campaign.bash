@@ -448,6 +448,8 @@ sender_judge() { standby_judge; }
 
 # shellcheck source=tests/campaign-queue.bash
 source "$top/tests/campaign-queue.bash"
+# shellcheck source=tests/campaign-mirror.bash
+source "$top/tests/campaign-mirror.bash"
 # shellcheck source=tests/campaign-cache.bash
 source "$top/tests/campaign-cache.bash"
 # shellcheck source=tests/campaign-http.bash
@@ -509,6 +511,7 @@ material() { # SIZE
     stream "$1" >"stream-$1"
     material_of_queue "$1" || return
     cache_material "$1" || return
+    mirror_material "$1" || return
     rm all flagged reduced
     [ -z "$(compgen -G '*-wal')" ]
 }

@@ -72,6 +72,7 @@ take_printed() { # SCENARIO
         ;;
     ids) [ "$(grep -cxE '[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f-]{21}' out)" != 3000 ] ||
         ! sort -uc out || printed='3000, ascending' ;;
+    noted) printed=$(without_ms out 2>/dev/null) ;;
     posted*) printed=$(sed -E 's/^X-Correlation-ID: .*//' out 2>/dev/null) ;;
     # A type whose reducer cannot be looked for at first comes after the others.
     in_place | aside | document | sealed | keep_flags | standby)
@@ -229,7 +230,7 @@ at_each_call() { # SCENARIO
 all=0
 writes=(append create load leftover local single rejected in_place aside document sealed parts keep_flags
     standby sender project rebuild reduce listing ack send recv
-    enqueue put_first dequeue complete give_up work flush cached cleared once
+    enqueue put_first dequeue complete give_up work flush cached cleared once noted
     posted posted_once posted_back)
 if [ $# -gt 1 ]; then set -- "${@:2}"; else set -- "${writes[@]}" "${!reads[@]}"; fi
 

@@ -15,7 +15,7 @@ make -s -j2 CC=clang BUILD=build-fuzz CFLAGS='-O1 -g -fsanitize=fuzzer-no-link' 
 # shellcheck disable=SC2086
 clang $flags -c -o build-fuzz/value.o tests/fuzz/value.c || exit 70
 
-[ $# -gt 0 ] || set -- event doc text line canon merge config kvline jwt request edit
+[ $# -gt 0 ] || set -- event doc text line canon merge config kvline jwt request edit record
 
 # fuzz TARGET: its verdicts, without numbers, to build-fuzz/TARGET.tap
 fuzz() {

@@ -248,7 +248,7 @@ history_of() {
     put a case/1 1 '{"n":10000000000000000000001,"s":"{\"state\":1}"}'
     put b case/2 2
     put c case/3 3 '{"x":1}'
-    put d case/3 4 '{}' node.deleted
+    put d case/3 4 '{}' node.trashed
     for what in '--list case' '--list case --deleted' '--trash' '--get case/1'; do
         # shellcheck disable=SC2086
         rows $what | sed 's/.*,"state":\({.*\)}$/\1/' >want

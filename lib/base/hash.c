@@ -12,6 +12,18 @@ struct digest hash_bytes(const void *p, size_t n)
     return (struct digest){h.low64, h.high64};
 }
 
+struct digest hash_seeded(const void *p, size_t n, uint64_t seed)
+{
+    XXH128_hash_t h = XXH3_128bits_withSeed(n ? p : "", n, seed);
+
+    return (struct digest){h.low64, h.high64};
+}
+
+uint64_t hash_seeded64(const void *p, size_t n, uint64_t seed)
+{
+    return XXH3_64bits_withSeed(n ? p : "", n, seed);
+}
+
 struct digest hash_pair(struct digest a, struct digest b)
 {
     uint8_t both[2 * DIGEST_BYTES];

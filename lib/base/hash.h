@@ -18,6 +18,9 @@ enum { DIGEST_BYTES = 16, DIGEST_TEXT = 33 };
 
 struct digest hash_bytes(const void *p, size_t n);
 struct digest hash_pair(struct digest a, struct digest b);
+/* Of bytes whose meaning the seed says: other seeds, other digests. */
+struct digest hash_seeded(const void *p, size_t n, uint64_t seed);
+uint64_t hash_seeded64(const void *p, size_t n, uint64_t seed);
 void digest_add(struct digest *sum, struct digest d);
 int digest_eq(struct digest a, struct digest b);
 void digest_bytes(struct digest d, uint8_t out[DIGEST_BYTES]);

@@ -1,6 +1,7 @@
 #include "core/ledger.h"
 
 #include "base/made.h"
+#include "base/stop.h"
 #include "base/whole.h"
 #include "text/json.h"
 #include "text/line.h"
@@ -135,11 +136,11 @@ int ledger_append(const char *dir, const struct ledger_entry *en, struct err *e)
     if (fd < 0) {
         rc = err_sys(e, EX_CANTCREAT, "unable to open %s", path);
     } else {
-        rc = append_to(fd, path, en, e);
-        if (close(fd) && !rc)
-            rc = err_sys(e, EX_IOERR, "unable to write to %s", path);
+        /* The folder first: a line that is there must not be called a failure. */
+        rc = sync_folder(dir, e);
         if (!rc)
-            rc = sync_folder(dir, e);
+            rc = append_to(fd, path, en, e);
+        close(fd);
     }
     free(path);
     return rc;
@@ -317,9 +318,15 @@ static int read_lines(int fd, const char *path, struct ledger *l, struct err *e)
     enum line_result got;
 
     line_open(&in, fd, path, LINE_LIMIT);
-    while ((got = line_next(&in, true, &line, e)) == LINE_OK || got == LINE_LONG) {
+    while ((got = line_next(&in, true, &line, e)) != LINE_EOF && got != LINE_ERROR) {
         struct note n;
 
+        if (got == LINE_NONE && stop_signal()) {
+            err_set(e, EX_TEMPFAIL, "stopped while %s was read", path);
+            break;
+        }
+        if (got == LINE_NONE)
+            continue;
         if (got == LINE_LONG ? line.last : line.text.n > 0) {
             l->lines = (int64_t)line.number;
             if (got == LINE_OK && read_note(&j, line.text, &scratch, &n))

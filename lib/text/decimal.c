@@ -5,6 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* More than all the digits of any text: what stands behind the point takes none of it
+ * back into range. */
+#define EXPONENT_ENOUGH INT64_C(1000000000000)
+
 /* digits * 10^exponent, the digits most significant first, as values 0 to 9. */
 struct decimal {
     struct buf digits;
@@ -30,7 +34,7 @@ static int read_exponent(const char *p, const char *end, int64_t *out)
     for (; p < end; p++) {
         if (!is_digit(*p))
             return -1;
-        if (n <= DECIMAL_EXPONENT_MAX)
+        if (n < EXPONENT_ENOUGH)
             n = 10 * n + (*p - '0');
     }
     *out = negative ? -n : n;
@@ -214,4 +218,29 @@ enum decimal_result decimal_within(struct span a, struct span b, struct span tol
 enum decimal_result decimal_within_part(struct span a, struct span b, struct span tolerance)
 {
     return within(a, b, tolerance, true);
+}
+
+enum decimal_result decimal_order(struct span a, struct span b, int *out)
+{
+    struct decimal x = {.negative = false}, y = {.negative = false};
+    enum decimal_result rc = read_decimal(a, &x);
+
+    if (rc == DECIMAL_NEAR)
+        rc = read_decimal(b, &y);
+    if (rc == DECIMAL_NEAR && align(&x, &y))
+        rc = DECIMAL_NO_MEMORY;
+    if (rc == DECIMAL_NEAR) {
+        bool below = x.negative && x.digits.len, under = y.negative && y.digits.len;
+        int magnitude = order(&x, &y);
+
+        if (below != under)
+            *out = below ? -1 : 1;
+        else
+            *out = (magnitude > 0) - (magnitude < 0);
+        if (below && under)
+            *out = -*out;
+    }
+    buf_free(&x.digits);
+    buf_free(&y.digits);
+    return rc;
 }

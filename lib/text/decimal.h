@@ -23,4 +23,7 @@ enum decimal_result decimal_within(struct span a, struct span b, struct span tol
 /* Is |a - b| <= tolerance * max(|a|, |b|)? */
 enum decimal_result decimal_within_part(struct span a, struct span b, struct span tolerance);
 
+/* Which is the greater: *order is -1, 0 or 1. DECIMAL_NEAR: it could be told. */
+enum decimal_result decimal_order(struct span a, struct span b, int *order);
+
 #endif

@@ -4,6 +4,11 @@
 
 enum { FAR = DECIMAL_FAR, NEAR = DECIMAL_NEAR, NONE = DECIMAL_NONE };
 
+static int order_of(const char *a, const char *b, int *order)
+{
+    return (int)decimal_order(span_of(a), span_of(b), order);
+}
+
 static const struct {
     const char *a, *b, *tolerance;
     int within, within_part;
@@ -33,6 +38,7 @@ static const struct {
     {"1e-4000", "0", "1e-4000", NEAR, FAR, "small ones"},
     {"1e-4000", "0", "9e-4001", FAR, FAR, "and less than these"},
     {"1e5000", "1", "1", NONE, NONE, "an exponent nobody means"},
+    {"1.999e40969999999", "1.999e4099", "1", NONE, NONE, "no digit of an exponent is lost"},
     {"1", "1", "-1", NONE, NONE, "a tolerance below zero is none"},
     {"1", "\"1\"", "1", NONE, NONE, "a string is no number"},
     {"", "1", "1", NONE, NONE, "nor is nothing"},
@@ -42,9 +48,41 @@ static const struct {
     {"null", "1", "1", NONE, NONE, "nor null"},
 };
 
+/* Each is below the next. */
+static const char *const ascending[] = {
+    "-1e4000", "-10", "-9.5", "-1e-4000", "0",  "1e-4000",          "0.1",
+    "0.11",    "1",   "9",    "10",       "11", "9007199254740992", "9007199254740993"};
+enum { ASCENDING = sizeof ascending / sizeof *ascending };
+
+static int all_ordered(void)
+{
+    for (int i = 0; i < ASCENDING; i++)
+        for (int k = 0; k < ASCENDING; k++) {
+            int order = 7;
+
+            if (order_of(ascending[i], ascending[k], &order) != NEAR || order != (i > k) - (i < k))
+                return 0;
+        }
+    return 1;
+}
+
+static int ordered(const char *a, const char *b, int want)
+{
+    int order = 7;
+
+    return order_of(a, b, &order) == NEAR && order == want;
+}
+
 int main(void)
 {
-    plan(3 * (int)(sizeof cases / sizeof *cases));
+    int order;
+
+    plan(3 * (int)(sizeof cases / sizeof *cases) + 4);
+    ok(all_ordered(), "numbers in order");
+    ok(ordered("-0", "0.0", 0) && ordered("1e2", "100.0", 0) && ordered("-1e2", "-100", 0),
+       "spellings of one number have one place");
+    ok(order_of("1e5000", "1", &order) == NONE, "an exponent nobody means");
+    ok(order_of("1", "x", &order) == NONE, "no number");
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct span a = span_of(cases[i].a), b = span_of(cases[i].b);
         struct span t = span_of(cases[i].tolerance);
