@@ -121,6 +121,8 @@ check-load: tests
 	tests/httpload.sh
 check-system: tests
 	tests/system.sh
+check-dualsend: tests
+	tests/dualsend.sh
 fuzz:
 	tests/fuzz.sh
 latency: tests
@@ -130,6 +132,7 @@ bench: tests
 	tests/bench-queue.sh
 	tests/bench-http.sh
 	tests/bench-mirror.sh
+	tests/bench-mirror-send.sh
 growth: tests
 	tests/growth.sh
 
@@ -159,6 +162,6 @@ clean:
 .SECONDARY:
 .PHONY: all tests check lint check-asan check-valgrind check-crash check-faults check-stress \
 	check-workers check-rotate check-damage check-model check-mirror check-page check-load \
-	check-system fuzz latency bench growth \
+	check-dualsend check-system fuzz latency bench growth \
 	install uninstall clean FORCE
 .DELETE_ON_ERROR:

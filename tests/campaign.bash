@@ -452,6 +452,8 @@ source "$top/tests/campaign-queue.bash"
 source "$top/tests/campaign-mirror.bash"
 # shellcheck source=tests/campaign-cache.bash
 source "$top/tests/campaign-cache.bash"
+# shellcheck source=tests/campaign-mirrorsend.bash
+source "$top/tests/campaign-mirrorsend.bash"
 # shellcheck source=tests/campaign-http.bash
 source "$top/tests/campaign-http.bash"
 

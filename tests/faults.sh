@@ -70,6 +70,7 @@ take_printed() { # SCENARIO
     enqueue | put_first | dequeue)
         printed=$(sed -E 's/"(token|idempotency_key)":"[0-9a-f-]*"/\1/g' out 2>/dev/null)
         ;;
+    mirrored) printed=$(sed -E 's/"op_id":"[0-9a-f-]*"/op_id/' out 2>/dev/null) ;;
     ids) [ "$(grep -cxE '[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f-]{21}' out)" != 3000 ] ||
         ! sort -uc out || printed='3000, ascending' ;;
     noted) printed=$(without_ms out 2>/dev/null) ;;
@@ -137,6 +138,8 @@ judge_failure() { # SCENARIO STATUSES CAUSE
     verify*) set -- "$1" "$2 2" "$3" ;;
     in_place | aside | document | sealed | keep_flags | standby | project | reduce | listing | rebuild)
         ! grep -q 'projection' err || set -- "$1" "$2 1" "$3" ;;
+    # What its leg of the mirror meets is "not all is sent".
+    mirrored) set -- "$1" "$2 1 69 70 75" "$3" ;;
     # What an HTTP client is told of it: 503 or 507. A key may be in flight for a while.
     posted*) set -- "$1" "$2 70 74 75" "$3" ;;
     # The command itself, or who watches over it, may be what fails.
@@ -231,7 +234,7 @@ all=0
 writes=(append create load leftover local single rejected in_place aside document sealed parts keep_flags
     standby sender project rebuild reduce listing ack send recv
     enqueue put_first dequeue complete give_up work flush cached cleared once noted
-    posted posted_once posted_back)
+    posted posted_once posted_back mirrored)
 if [ $# -gt 1 ]; then set -- "${@:2}"; else set -- "${writes[@]}" "${!reads[@]}"; fi
 
 echo "# seed $seed (tests/faults.sh $seed)"

@@ -31,7 +31,7 @@ ROWS = 100000
 BUILD = pathlib.Path(os.environ.get("LIFEBOAT_BUILD", tap.TOP / "build"))
 CLASSES = "missing extra changed duplicate bad pending edge".split()
 SECOND = 10**6  # times are microseconds
-# Seconds. No clock is ahead of the records: lags are told by the newest of them.
+# Seconds. Most rows are ahead of this machine's clock: the newest of them is the clock then.
 NOW, LAG = 4102444800, 600
 EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
 
@@ -68,6 +68,7 @@ class Row:
 
     def __init__(self, line, side, place, rules):
         self.side, self.place, self.bad, self.key = side, place, None, None
+        self.whole, self.members = None, {}
         try:
             self.whole = oracle.parse(line)
         except oracle.Bad as e:
@@ -83,6 +84,9 @@ class Row:
         else:
             self.key = tuple(key_of(self.member(k)) for k in rules.key)
             self.at = moment(self.members.get(rules.ts))
+
+    def names(self, line, name):
+        return self.whole is None and b'"%s"' % name.encode() in line
 
     def member(self, name):
         """Its value, in a tuple of one: null is another thing than None, which is none."""
@@ -101,6 +105,8 @@ class Rules:
         self.ts_tolerance = options.get("ts_tol", 0) * SECOND
         self.limit = options.get("limit", 0)
         self.lag = options.get("lag", 0) * SECOND
+        self.named = {*self.key, *(self.fields or []), *self.tolerances}
+        self.named |= {options["ts"]} if "ts" in options else set()
 
     def side(self, name, text):
         """Rows by key; the bad ones; since when the side is whole; its newest; how many."""
@@ -112,6 +118,8 @@ class Rules:
                 continue
             lines += 1
             row = Row(line, name, place, self)
+            # What cannot be read to its end has named what stands before that.
+            self.unmet -= {n for n in self.unmet if n in row.members or row.names(line, n)}
             if row.bad:
                 bad.append(row)
             else:
@@ -184,11 +192,14 @@ class Rules:
 
     def judge(self, old, new):
         """What is to be said, as values: (lines, counts, status)."""
+        self.unmet = set(self.named)
         olds, old_bad, old_begins, old_newest, n = self.side("old", old)
         news, new_bad, new_begins, new_newest, m = self.side("new", new)
-        if not n or not m:
+        if not n or not m or self.unmet:
             return [], {"result": "ERROR"}, 65
-        newest = max((t for t in (old_newest, new_newest) if t is not None), default=None)
+        # The clock: this machine's, or the newest row's where that is later.
+        now = int(time.time()) * SECOND
+        newest = max([now, *(t for t in (old_newest, new_newest) if t is not None)])
         said = [("bad", r.side, r.place) for r in old_bad + new_bad]
         for side, rows in (("old", olds), ("new", news)):
             said += [("duplicate", k, side, tuple(r.place for r in rs))

@@ -206,7 +206,7 @@ static int within_tolerance(struct compare *c, bool *within, struct err *e)
 
 bool side_cut(const struct compare *c, int side)
 {
-    return c->plan->limit && c->side[side].rows >= (uint64_t)c->plan->limit;
+    return c->plan->limit && c->side[side].rows == (uint64_t)c->plan->limit;
 }
 
 /* Could the side that lacks it have it beyond the end of its window? */
@@ -216,10 +216,11 @@ static bool beyond_window(const struct compare *c, int lacking, const struct rec
            r->ts_us <= c->side[lacking].oldest_us;
 }
 
-/* The clock is the newest record that either side has: this box's may be wrong. */
+/* The clock is this box's, or the newest record that either side has where that is later:
+ * a box whose clock is behind must not take all it sees for old. */
 static bool in_flight(const struct compare *c, int64_t ts_us)
 {
-    int64_t newest = INT64_MIN;
+    int64_t newest = c->now_ms * 1000;
 
     for (int i = 0; i < SIDES; i++)
         if (c->side[i].timed && c->side[i].newest_us > newest)
@@ -239,8 +240,12 @@ static int judge_flight(struct compare *c, struct diff *d, const struct join_ent
         newer = NEW;
     if (!r[newer].timed || !in_flight(c, r[newer].ts_us))
         return 0;
-    if (d->has[!newer] && r[!newer].timed)
+    if (d->has[!newer] && r[!newer].timed) {
         lagging = &r[!newer].ts_us;
+        /* Of one moment, and not the same: nothing is on its way. */
+        if (*lagging == r[newer].ts_us)
+            return 0;
+    }
     if (c->pending && pending_note(c, key, r[newer].ts_us, lagging, &stuck, e))
         return -1;
     if (!stuck)

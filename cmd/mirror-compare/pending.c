@@ -6,6 +6,7 @@
  * version that had not arrived on both sides; RUN when that was seen first, in ms. The
  * file is replaced before the run is noted in the ledger: what stands there of a run that
  * was not noted, for it was killed in between, does not count as seen. */
+#include "base/made.h"
 #include "base/stop.h"
 #include "mirror-compare/compare.h"
 
@@ -168,8 +169,7 @@ static int write_flight(struct pending *p, const struct flight *f, struct err *e
     int rc = 0;
 
     if (p->now.fd < 0)
-        p->now.fd =
-            (int)TEMP_FAILURE_RETRY(open(p->aside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
+        p->now.fd = made_open(p->aside, O_WRONLY | O_TRUNC, 0644);
     if (p->now.fd < 0)
         return err_sys(e, EX_CANTCREAT, "unable to make %s", p->aside);
     if (buf_printf(&b, "%08" PRIx32 "%016" PRIx64 " %" PRId64 " %" PRId64 "\n", f->more_key, f->key,

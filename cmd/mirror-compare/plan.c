@@ -371,6 +371,35 @@ static int take_wishes(struct plan *p, const struct wishes *w, struct err *e)
     return 0;
 }
 
+static int add_named(struct plan *p, struct span name)
+{
+    for (size_t i = 0; i < p->rules.named.n; i++)
+        if (span_eq(p->rules.named.at[i], name))
+            return 0;
+    return add_name(p, &p->rules.named, name);
+}
+
+static int add_all_named(struct plan *p, const struct record_names *names)
+{
+    for (size_t i = 0; i < names->n; i++)
+        if (add_named(p, names->at[i]))
+            return -1;
+    return 0;
+}
+
+/* What somebody wrote down has to be in the records; the defaults need not. */
+static int collect_named(struct plan *p)
+{
+    const struct record_rules *r = &p->rules;
+
+    if (add_all_named(p, &r->key) || add_all_named(p, &r->fields))
+        return -1;
+    for (size_t i = 0; i < r->tolerance_count; i++)
+        if (add_named(p, r->tolerances[i].name))
+            return -1;
+    return r->ts.p && r->ts.p != default_ts ? add_named(p, r->ts) : 0;
+}
+
 /* --- all of it ------------------------------------------------------------------ */
 
 static int check(struct plan *p, const struct wishes *w, struct err *e)
@@ -465,8 +494,10 @@ int plan_make(struct plan *p, const struct wishes *w, struct err *e)
         return -1;
     if (w->recompute && !p->status_dir)
         p->status_dir = default_status_dir();
-    if (take_wishes(p, w, e) || (!p->rules.key.n && split_names(p, default_key, &p->rules.key)))
-        return e->status ? -1 : err_memory(e);
+    if (take_wishes(p, w, e))
+        return -1;
+    if (collect_named(p) || (!p->rules.key.n && split_names(p, default_key, &p->rules.key)))
+        return err_memory(e);
     if (check(p, w, e) || (!w->recompute && digest_plan(p, e)))
         return -1;
     return choose_aside(p, e);

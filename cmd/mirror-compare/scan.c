@@ -138,7 +138,19 @@ static void note_time(struct side *s, const struct record *r)
     s->timed = true;
 }
 
-static int check_empty(struct compare *c, struct err *e)
+/* A misspelt name compares nothing, and nothing is always equal. */
+static int check_named(struct compare *c, struct err *e)
+{
+    const struct record_names *named = &c->plan->rules.named;
+
+    for (size_t i = 0; i < named->n; i++)
+        if (!record_met(&c->side[OLD].reader, i) && !record_met(&c->side[NEW].reader, i))
+            return err_set(e, EX_DATAERR, "%.*s: no record of either side has this member",
+                           (int)named->at[i].n, named->at[i].p);
+    return 0;
+}
+
+static int check_sides(struct compare *c, struct err *e)
 {
     bool old = !c->side[OLD].rows, new = !c->side[NEW].rows;
 
@@ -148,7 +160,7 @@ static int check_empty(struct compare *c, struct err *e)
         return err_set(e, EX_DATAERR, "%s: an empty result, while the other side has %llu records",
                        c->side[old ? OLD : NEW].source.name,
                        (unsigned long long)c->side[old ? NEW : OLD].rows);
-    return 0;
+    return check_named(c, e);
 }
 
 /* --- by digests --------------------------------------------------------------- */
@@ -181,7 +193,7 @@ static int compare_hashed(struct compare *c, struct err *e)
     for (int i = 0; i < SIDES && !rc; i++)
         rc = deal(c, i, &j, e);
     if (!rc)
-        rc = check_empty(c, e);
+        rc = check_sides(c, e);
     if (!rc)
         rc = join_run(&j, &found, e);
     join_close(&j);
@@ -340,7 +352,7 @@ static int look_ahead(struct compare *c, struct err *e)
         if (lseek(c->side[i].source.fd, 0, SEEK_SET) < 0)
             return err_sys(e, EX_IOERR, "unable to reread %s", c->side[i].source.name);
     }
-    return check_empty(c, e);
+    return check_sides(c, e);
 }
 
 static int merge_from_start(struct compare *c, struct group g[SIDES], struct err *e)
@@ -357,7 +369,7 @@ static int merge_from_start(struct compare *c, struct group g[SIDES], struct err
         buf_free(&g[i].key.text);
         buf_free(&g[i].next_key.text);
     }
-    return rc ? -1 : check_empty(c, e);
+    return rc ? -1 : check_sides(c, e);
 }
 
 static int compare_sorted(struct compare *c, struct err *e)

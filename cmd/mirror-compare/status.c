@@ -1,4 +1,5 @@
 /* status: what came of it, in the status folder. */
+#include "base/made.h"
 #include "base/whole.h"
 #include "mirror-compare/compare.h"
 
@@ -74,7 +75,7 @@ static int log_differences(const struct plan *p, int from, uint64_t bytes, struc
         return 0;
     if (asprintf(&path, "%s/%s", p->status_dir, diff_name) < 0)
         return err_memory(e);
-    fd = (int)TEMP_FAILURE_RETRY(open(path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC, 0644));
+    fd = made_open(path, O_RDWR | O_APPEND, 0644);
     if (fd < 0) {
         rc = err_sys(e, EX_CANTCREAT, "unable to open %s", path);
     } else {

@@ -520,6 +520,7 @@ static int worse(int a, int b)
 static int flush_one(const char *name)
 {
     struct err e = ERR_NONE; /* its status tells */
+    const struct delivery how = {.now = opt.now};
     struct delivered d = {0};
     int rc;
 
@@ -532,7 +533,7 @@ static int flush_one(const char *name)
         err_set(&e, EX_NOINPUT, "%s: no such destination: %s/destinations.d/%s.json is not there",
                 name, config_folder(), name);
     if (rc == 1) {
-        deliver(&store, &destination, opt.now, &d, &e);
+        deliver(&store, &destination, &how, &d, &e);
         cli_putf("{\"destination\":\"%s\",\"sent\":%lld,\"failed\":%lld,\"remaining\":%lld}\n",
                  name, (long long)d.sent, (long long)d.failed, (long long)d.remaining);
         cli_flush();

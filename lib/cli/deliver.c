@@ -18,6 +18,12 @@
  * is run for so many payloads at once. */
 enum { BATCH_BYTES = 8 << 20, OWED_AT_ONCE = 1000, FEED = 1 << 16 };
 
+struct item {
+    struct outbox_attempt a;
+    int64_t tries, created_at, before_ms;
+    char key[129];
+};
+
 struct run {
     struct store *st;
     struct destination *d;
@@ -26,9 +32,10 @@ struct run {
     struct lockfile lock;
     struct post_target target;
     struct post post;
-    bool now;
+    const struct delivery *how;
+    bool now, resume;
 
-    struct outbox_attempt items[POST_MOST]; /* of the batch */
+    struct item items[POST_MOST]; /* of the batch */
     size_t count;
     uint64_t bytes;
     char lane[256]; /* of the batch, where all of it goes to one URL */
@@ -38,6 +45,10 @@ struct run {
     struct sha256 keys; /* of the items of a batch body */
     int64_t owed;       /* sent and not yet told to on_success */
     bool stopped;       /* nothing more is to be tried now */
+    bool failing;       /* the endpoint was, before this batch */
+    int64_t again;      /* the item that is to be tried again at once; 0: none */
+    int64_t again_n;    /* for so many times by now */
+    struct buf answer;
 };
 
 /* --- making a batch ----------------------------------------------------- */
@@ -59,7 +70,7 @@ static bool ends_batch(const struct run *r, const struct outbox_item *i)
         return true;
     if (r->d->body != BODY_ITEMS)
         return false;
-    return i->retry_count || r->items[0].retry_count || (r->d->by_lane && !same_lane(r, i->lane));
+    return i->retry_count || r->items[0].a.retry_count || (r->d->by_lane && !same_lane(r, i->lane));
 }
 
 static int lane_fault(const struct run *r, const struct outbox_item *i, struct err *e)
@@ -85,6 +96,8 @@ static int add_span(struct buf *b, struct span s)
 /* A request of its own. */
 static int add_request(struct run *r, const struct outbox_item *i, struct err *e)
 {
+    char own[DELIVER_HEADER];
+    bool has_own = r->how->header && r->how->header(r->how->ctx, i, own) == 1;
     struct span body = i->payload;
 
     if (make_url(r, i->lane))
@@ -96,7 +109,7 @@ static int add_request(struct run *r, const struct outbox_item *i, struct err *e
             return err_memory(e);
         body = buf_span(&r->body);
     }
-    return post_add(&r->post, r->url.data, i->key, body, e);
+    return post_add(&r->post, r->url.data, i->key, has_own ? own : NULL, body, e);
 }
 
 /* Its place in the one request of the batch. */
@@ -121,6 +134,7 @@ static int take_item(void *ctx, const struct outbox_item *i, struct err *e)
 {
     struct run *r = ctx;
     struct span lane = i->lane.p ? i->lane : SPAN("");
+    struct item *item;
 
     if (ends_batch(r, i))
         return 1;
@@ -132,10 +146,15 @@ static int take_item(void *ctx, const struct outbox_item *i, struct err *e)
         snprintf(r->lane, sizeof r->lane, "%.*s", (int)lane.n, lane.p);
         snprintf(r->first_key, sizeof r->first_key, "%.*s", (int)i->key.n, i->key.p);
     }
-    r->items[r->count++] = (struct outbox_attempt){.id = i->id,
-                                                   .retry_count = i->retry_count,
-                                                   .max_retries = i->max_retries,
-                                                   .has_lane = i->lane.p != NULL};
+    item = &r->items[r->count++];
+    *item = (struct item){.a = {.id = i->id,
+                                .retry_count = i->retry_count,
+                                .max_retries = i->max_retries,
+                                .has_lane = i->lane.p != NULL},
+                          .tries = i->tries,
+                          .created_at = i->created_at,
+                          .before_ms = i->before_ms};
+    snprintf(item->key, sizeof item->key, "%.*s", (int)i->key.n, i->key.p);
     r->bytes += i->payload.n;
     return 0;
 }
@@ -151,7 +170,7 @@ static int end_body(struct run *r, struct err *e)
         return err_memory(e);
     if (sha256_text(&r->keys, key))
         return err_memory(e);
-    return post_add(&r->post, r->url.data, span_of(own), buf_span(&r->body), e);
+    return post_add(&r->post, r->url.data, span_of(own), NULL, buf_span(&r->body), e);
 }
 
 static int make_batch(struct run *r, struct err *e)
@@ -177,6 +196,18 @@ static int wait_for(const struct post_answer *a, int64_t failures, int64_t *ms, 
     return 0;
 }
 
+/* Is the item to be tried again at once? */
+static bool at_once(const struct run *r, const struct item *i, const struct post_answer *a)
+{
+    int64_t before = r->again == i->a.id ? r->again_n : 0;
+    bool trouble =
+        a->verdict == POST_ENDPOINT ||
+        (a->verdict == POST_REFUSED && (a->http >= 500 || a->http == 409) && !i->a.retry_count);
+
+    return trouble && a->retry_after_ms < 0 && !r->failing && before + 1 < r->how->attempts &&
+           !stop_signal();
+}
+
 static int note_unreachable(struct run *r, const struct post_answer *a, struct err *e)
 {
     struct outbox_state s;
@@ -186,13 +217,17 @@ static int note_unreachable(struct run *r, const struct post_answer *a, struct e
         outbox_unreachable(&r->outbox, ms, span_of(a->why), e))
         return -1;
     r->out->status = EX_UNAVAILABLE;
+    r->out->again_ms = ms;
     r->stopped = true;
     return 0;
 }
 
 static int note_paused(struct run *r, const struct post_answer *a, struct err *e)
 {
-    if (outbox_pause(&r->outbox, span_of(a->why), e))
+    char why[POST_WHY + 128];
+
+    snprintf(why, sizeof why, "%s%s", r->how->pause_mark ? r->how->pause_mark : "", a->why);
+    if (outbox_pause(&r->outbox, span_of(why), e))
         return -1;
     r->out->status = EX_NOPERM;
     r->stopped = true;
@@ -212,21 +247,52 @@ static int note_refused(struct run *r, const struct outbox_attempt *c, const str
     return rc < 0 ? -1 : 0;
 }
 
-static int note_item(struct run *r, const struct outbox_attempt *c, const struct post_answer *a,
+static struct attempt attempt_of(const struct item *i, const struct post_answer *a)
+{
+    return (struct attempt){
+        .id = i->a.id,
+        .tries = i->tries + 1,
+        .created_at = i->created_at,
+        .before_ms = i->before_ms,
+        .ms = a->ms,
+        .key = i->key,
+        .why = a->why,
+        .verdict = a->verdict,
+        .http = a->http,
+        .paused = a->verdict == POST_PAUSE,
+        .gone = a->verdict == POST_SENT ||
+                (a->verdict == POST_REFUSED && i->a.retry_count >= i->a.max_retries)};
+}
+
+static int note_sent(struct run *r, const struct item *i, const struct post_answer *a,
                      struct err *e)
 {
+    const struct delivery *how = r->how;
+    struct attempt done = attempt_of(i, a);
     bool owed = r->d->on_success != NULL;
+    struct span answer = buf_span(&a->body);
 
-    switch (a->verdict) {
-    case POST_SENT:
-        r->out->sent++;
-        r->owed += owed;
-        return outbox_sent(&r->outbox, c->id, owed, buf_span(&a->body), e);
-    case POST_REFUSED:
-        return note_refused(r, c, a, e);
-    default:
-        return 0;
+    r->out->sent++;
+    r->owed += owed;
+    if (how->sent) {
+        buf_clear(&r->answer);
+        if (how->sent(how->ctx, &r->outbox, &done, &r->answer, e))
+            return -1;
+        answer = buf_span(&r->answer);
     }
+    return outbox_sent(&r->outbox, i->a.id, owed, answer, e);
+}
+
+static int note_item(struct run *r, const struct item *i, const struct post_answer *a,
+                     struct err *e)
+{
+    if (a->verdict == POST_UNTRIED)
+        return 0;
+    if (a->verdict == POST_SENT)
+        return note_sent(r, i, a, e);
+    if (r->how->tried && outbox_tried(&r->outbox, i->a.id, e))
+        return -1;
+    return a->verdict == POST_REFUSED && !at_once(r, i, a) ? note_refused(r, &i->a, a, e) : 0;
 }
 
 /* The answer that speaks of the destination rather than of an item. */
@@ -244,7 +310,8 @@ static int note_destination(struct run *r, struct err *e)
     for (size_t i = 0; i < r->post.count; i++) {
         const struct post_answer *a = &r->post.answers[i];
 
-        if ((a->verdict == POST_ENDPOINT && note_unreachable(r, a, e)) ||
+        if ((a->verdict == POST_ENDPOINT && !at_once(r, &r->items[i], a) &&
+             note_unreachable(r, a, e)) ||
             (a->verdict == POST_PAUSE && note_paused(r, a, e)))
             return -1;
     }
@@ -269,12 +336,15 @@ static void tell(const struct run *r)
 {
     for (size_t i = 0; i < r->count; i++) {
         const struct post_answer *a = answer_of(r, i);
+        const struct outbox_attempt *c = &r->items[i].a;
 
-        if (a->verdict == POST_REFUSED && r->items[i].retry_count >= r->items[i].max_retries)
-            cli_warn("%s: item %lld: given up: %s", r->d->name, (long long)r->items[i].id, a->why);
+        if (at_once(r, &r->items[i], a))
+            continue;
+        if (a->verdict == POST_REFUSED && c->retry_count >= c->max_retries)
+            cli_warn("%s: item %lld: given up: %s", r->d->name, (long long)c->id, a->why);
         else if (a->verdict == POST_REFUSED)
-            cli_say("%s: item %lld: refused, is tried again: %s", r->d->name,
-                    (long long)r->items[i].id, a->why);
+            cli_say("%s: item %lld: refused, is tried again: %s", r->d->name, (long long)c->id,
+                    a->why);
         if (i >= r->post.count)
             continue;
         if (r->post.answers[i].verdict == POST_ENDPOINT)
@@ -284,6 +354,29 @@ static void tell(const struct run *r)
             cli_warn("%s: paused: %s (put right what is wrong, then: syncq resume %s)", r->d->name,
                      r->post.answers[i].why, r->d->name);
     }
+}
+
+/* What was tried, to who wants to know, and which of it is to be tried again. */
+static void look_back(struct run *r)
+{
+    const struct delivery *how = r->how;
+    int64_t again = 0;
+
+    for (size_t i = 0; i < r->count; i++) {
+        const struct post_answer *a = answer_of(r, i);
+        struct attempt done = attempt_of(&r->items[i], a);
+
+        if (a->verdict == POST_UNTRIED)
+            continue;
+        if (how->tried)
+            how->tried(how->ctx, &done);
+        if (at_once(r, &r->items[i], a))
+            again = done.id;
+        else if (a->verdict == POST_SENT || a->verdict == POST_REFUSED)
+            r->outbox.after = done.id;
+    }
+    r->again_n = again && again == r->again ? r->again_n + 1 : again != 0;
+    r->again = again;
 }
 
 /* In one transaction, before the next batch starts. */
@@ -297,13 +390,8 @@ static int commit_batch(struct run *r, struct err *e)
     if (note_all(r, e)) {
         outbox_rollback(&r->outbox);
     } else if (!outbox_commit(&r->outbox, e)) {
-        for (size_t i = 0; i < r->count; i++) {
-            enum post_verdict v = answer_of(r, i)->verdict;
-
-            if (v == POST_SENT || v == POST_REFUSED)
-                r->outbox.after = r->items[i].id;
-        }
         tell(r);
+        look_back(r);
         return 0;
     }
     r->out->sent = before.sent;
@@ -401,22 +489,44 @@ static int pay(struct run *r, bool *failed, struct err *e)
 
 /* --- a run -------------------------------------------------------------- */
 
+/* Ends a pause that was made here, and whose cause may be gone. */
+static int end_pause(struct run *r, struct outbox_state *s, struct err *e)
+{
+    const struct delivery *how = r->how;
+    bool ours = how->pause_mark && !strncmp(s->why, how->pause_mark, strlen(how->pause_mark));
+
+    if (!s->paused || !ours || (!r->resume && s->since >= how->changed_at))
+        return 0;
+    if (outbox_begin(&r->outbox, e))
+        return -1;
+    if (outbox_resume(&r->outbox, e)) {
+        outbox_rollback(&r->outbox);
+        return -1;
+    }
+    return outbox_commit(&r->outbox, e) ? -1 : outbox_state(&r->outbox, s, e);
+}
+
 /* May it be tried at all? */
 static int may_go(struct run *r, struct err *e)
 {
+    bool silent = r->how->silent;
     struct outbox_state s;
 
-    if (outbox_state(&r->outbox, &s, e))
+    if (outbox_state(&r->outbox, &s, e) || end_pause(r, &s, e))
         return -1;
+    r->failing = s.failures > 0;
     if (s.paused) {
-        cli_say("%s: paused%s%s", r->d->name, s.why[0] ? ": " : "", s.why);
+        if (!silent)
+            cli_say("%s: paused%s%s", r->d->name, s.why[0] ? ": " : "", s.why);
         r->out->status = EX_NOPERM;
     } else if (s.wait_ms && !r->now) {
-        cli_say("%s: left alone for another %lld s: %s", r->d->name,
-                (long long)(s.wait_ms + 999) / 1000, s.why);
+        if (!silent)
+            cli_say("%s: left alone for another %lld s: %s", r->d->name,
+                    (long long)(s.wait_ms + 999) / 1000, s.why);
         r->out->status = EX_UNAVAILABLE;
+        r->out->again_ms = s.wait_ms;
     }
-    r->now = false;
+    r->now = r->resume = false;
     return r->out->status == EX_OK;
 }
 
@@ -448,6 +558,10 @@ static int send_all(struct run *r, bool *unpaid, struct err *e)
     if (outbox_rewind(&r->outbox, e))
         return -1;
     while (!rc && !r->stopped && !stop_signal()) {
+        if (r->how->go_on && !r->how->go_on(r->how->ctx))
+            break;
+        if (r->again)
+            stop_poll(NULL, 0, r->how->backoff_ms);
         rc = may_go(r, e);
         if (rc <= 0)
             return rc;
@@ -480,7 +594,8 @@ static int with_lock(struct run *r, struct err *e)
     int rc = lockfile_take(&r->lock, 0, 0, e);
 
     if (!rc) {
-        cli_say("%s: another process is sending there", r->d->name);
+        if (!r->how->silent)
+            cli_say("%s: another process is sending there", r->d->name);
         r->out->status = EX_TEMPFAIL;
     }
     while (rc == 1) {
@@ -524,23 +639,34 @@ static int count_rest(struct run *r, struct err *e)
 {
     struct delivered *out = r->out;
 
-    if (outbox_remaining(&r->outbox, &out->remaining, e))
+    int64_t due;
+
+    if (outbox_remaining(&r->outbox, &out->remaining, e) || outbox_due(&r->outbox, &due, e))
         return -1;
+    if (out->status != EX_NOPERM && due > out->again_ms)
+        out->again_ms = due;
     if (!out->status && (out->remaining || out->failed))
         out->status = 1;
     return 0;
 }
 
-int deliver(struct store *st, struct destination *d, bool now, struct delivered *out, struct err *e)
+int deliver(struct store *st, struct destination *d, const struct delivery *how,
+            struct delivered *out, struct err *e)
 {
     struct run *r = calloc(1, sizeof *r);
     struct err other = ERR_NONE;
     int rc;
 
-    *out = (struct delivered){0};
+    *out = (struct delivered){.again_ms = -1};
     if (!r)
         return err_memory(e);
-    *r = (struct run){.st = st, .d = d, .out = out, .now = now, .lock.fd = -1};
+    *r = (struct run){.st = st,
+                      .d = d,
+                      .out = out,
+                      .how = how,
+                      .now = how->now,
+                      .resume = how->resume,
+                      .lock.fd = -1};
     rc = prepare(r, e);
     if (!rc)
         rc = with_lock(r, e);
@@ -551,6 +677,7 @@ int deliver(struct store *st, struct destination *d, bool now, struct delivered 
     outbox_close(&r->outbox);
     buf_free(&r->url);
     buf_free(&r->body);
+    buf_free(&r->answer);
     free(r);
     return rc;
 }

@@ -16,6 +16,8 @@ enum { TOKEN_MAX = 8192, HEADER_MAX = 8192, HEADERS_MAX = 100, WORDS_MAX = 100, 
 #define LANE   "{lane}"
 #define PATH   "{+lane}"
 
+static char content_type[] = "Content-Type: application/json";
+
 /* --- lists -------------------------------------------------------------- */
 
 static int no_member(struct destination *d, struct span name, const struct json_value *v,
@@ -179,7 +181,7 @@ static int take_body(struct destination *d, const struct json_value *v, struct e
 
 /* No word in it that curl would take as something else, and no password: those
  * belong where they are not printed. */
-static const char *url_wrong(const char *url)
+const char *destination_url_wrong(const char *url)
 {
     const char *host = !strncmp(url, "https://", 8)  ? url + 8
                        : !strncmp(url, "http://", 7) ? url + 7
@@ -210,7 +212,7 @@ static int take_url(struct destination *d, struct span name, const struct json_v
 
     if (config_string(&d->config, name, v, &d->url, e))
         return -1;
-    why = url_wrong(d->url);
+    why = destination_url_wrong(d->url);
     d->lane_is_path = strstr(d->url, PATH) != NULL;
     d->by_lane = d->lane_is_path || strstr(d->url, LANE) != NULL;
     return why ? wants(d, v, "url", why, e) : 0;
@@ -320,7 +322,6 @@ static bool has_header(const struct destination *d, const char *name)
 /* What is right only together. */
 static int complete(struct destination *d, struct err *e)
 {
-    static char type[] = "Content-Type: application/json";
     const char *at = config_whole(&d->config).p;
     size_t n = 0;
 
@@ -334,22 +335,31 @@ static int complete(struct destination *d, struct err *e)
         return 0;
     while (d->headers[n])
         n++;
-    d->headers[n] = type;
+    d->headers[n] = content_type;
     return 0;
 }
 
-int destination_open(struct destination *d, const char *name, struct err *e)
+void destination_make(struct destination *d, const char *name, char *url)
 {
-    static char post[] = "POST";
-    char *file;
-    int rc;
+    static char post[] = "POST", *json[] = {content_type, NULL};
 
     *d = (struct destination){.name = name,
+                              .url = url,
                               .method = post,
+                              .headers = json,
                               .batch = 20,
                               .max_retries = 3,
                               .timeout_ms = 30000,
                               .connect_timeout_ms = 10000};
+}
+
+int destination_open(struct destination *d, const char *name, struct err *e)
+{
+    char *file;
+    int rc;
+
+    destination_make(d, name, NULL);
+    d->headers = NULL;
     if (asprintf(&file, FOLDER "/%s.json", name) < 0)
         return err_memory(e);
     rc = config_open(&d->config, file, e);

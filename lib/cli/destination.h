@@ -1,5 +1,6 @@
-/* destination: where an outbox sends to, destinations.d/NAME.json of the
- * configuration folder. lifeboat-destination(5) */
+/* destination: where an outbox sends to. For syncq that is what destinations.d/NAME.json
+ * of the configuration folder says, lifeboat-destination(5); a program that knows by
+ * itself makes one. */
 #ifndef LIFEBOAT_DESTINATION_H
 #define LIFEBOAT_DESTINATION_H
 
@@ -29,6 +30,14 @@ struct destination {
     struct config config;
     struct buf token;
 };
+
+/* One without a file, each request the payload as it is. name and url are kept, as is
+ * whatever the caller sets from there on; token, which destination_token fills, is not
+ * his. */
+void destination_make(struct destination *d, const char *name, char *url);
+
+/* NULL, or what a URL has to be. */
+const char *destination_url_wrong(const char *url);
 
 /* 1: read; 0: there is no such file; 78: what it says is wrong. name is kept. */
 int destination_open(struct destination *d, const char *name, struct err *e);

@@ -41,13 +41,13 @@ static int take_line(struct lines *in, const struct line *l, bool too_long, stru
 /* Waits for a line, then takes what else is there. 1, or 0 at the end. */
 static int fill(struct lines *in, struct err *e)
 {
-    size_t n = 0;
+    size_t n = 0, most = in->most ? in->most : BATCH_ROWS;
     struct line l;
 
     arena_reset(&in->arena);
     line_release(&in->reader);
     in->drained = false;
-    while (n < BATCH_ROWS && !stop_signal()) {
+    while (n < most && !stop_signal()) {
         enum line_result got = line_next(&in->reader, !n, &l, e);
 
         if (got == LINE_ERROR)
@@ -71,6 +71,8 @@ static int read_one(struct lines *in, const char *operand, struct progress *p, s
     if (fd < 0)
         return -1;
     line_open(&in->reader, fd, cli_name(operand), cli.max_line);
+    if (in->room)
+        in->reader.room = in->room;
     do {
         more = fill(in, e);
         if (more < 0 || in->store(in->ctx, e) || rejects_sync(&in->rejects, e))

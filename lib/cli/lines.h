@@ -21,6 +21,8 @@ struct lines {
     int (*take)(void *ctx, const struct line *l, struct err *e);
     int (*store)(void *ctx, struct err *e);
     const char *what; /* for the progress line, "jobs" */
+    size_t most;      /* lines a batch; 0: BATCH_ROWS */
+    size_t room;      /* bytes of the reader's buffer, unless a line is longer; 0: 8 MiB */
 
     struct arena arena; /* of the batch, for take */
     struct json json;   /* scratch, for take */

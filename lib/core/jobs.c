@@ -20,7 +20,10 @@ int jobs_open(struct jobs *j, struct store *st, struct err *e)
         .pause = {.sql = "INSERT INTO queue_state(queue_name, paused, reason, changed_at) "
                          "VALUES(?1, 1, ?2, ?3) ON CONFLICT(queue_name) DO UPDATE SET "
                          "paused = 1, reason = excluded.reason, "
-                         "changed_at = excluded.changed_at"}};
+                         "changed_at = excluded.changed_at"},
+        .resume = {.sql = "UPDATE queue_state SET paused = 0, reason = NULL, "
+                          "endpoint_failures = 0, wake_boot_id = NULL, wake_ms = NULL, "
+                          "changed_at = ?2 WHERE queue_name = ?1"}};
     return j->boot ? 0 : err_sys(e, EX_TEMPFAIL, "unable to read the id of this boot");
 }
 
@@ -29,6 +32,7 @@ void jobs_close(struct jobs *j)
     stmt_free(&j->last_change);
     stmt_free(&j->dead_letter);
     stmt_free(&j->pause);
+    stmt_free(&j->resume);
     buf_free(&j->text);
 }
 
@@ -90,4 +94,13 @@ int jobs_pause(struct jobs *j, struct span queue, struct span reason, struct err
     stmt_bind_span(&j->pause, 2, reason);
     stmt_bind_int(&j->pause, 3, clock_now_ms());
     return stmt_run(&j->pause, e);
+}
+
+int jobs_resume(struct jobs *j, struct span queue, struct err *e)
+{
+    if (stmt_ready(&j->resume, &j->st->db, e))
+        return -1;
+    stmt_bind_span(&j->resume, 1, queue);
+    stmt_bind_int(&j->resume, 2, clock_now_ms());
+    return stmt_run(&j->resume, e);
 }

@@ -42,7 +42,7 @@ struct jobs {
     struct store *st;
     const char *boot; /* the id of this boot */
     int64_t change;   /* the last change of any row */
-    struct stmt last_change, dead_letter, pause;
+    struct stmt last_change, dead_letter, pause, resume;
     struct buf text;
 };
 
@@ -65,5 +65,7 @@ int jobs_bury(struct jobs *j, int64_t id, struct err *e);
 
 /* Nothing of the queue is given out, or sent, any more. */
 int jobs_pause(struct jobs *j, struct span queue, struct span reason, struct err *e);
+/* It is again, and at once. */
+int jobs_resume(struct jobs *j, struct span queue, struct err *e);
 
 #endif

@@ -209,7 +209,7 @@ static int seconds(struct buf *b, const char *name, int64_t ms)
                       (long long)(ms % 1000));
 }
 
-static int headers(struct post *p, struct span key)
+static int headers(struct post *p, struct span key, const char *own)
 {
     const struct post_target *t = p->target;
     struct buf line = {0}, *b = &p->config;
@@ -224,6 +224,8 @@ static int headers(struct post *p, struct span key)
     }
     for (char *const *h = t->headers; !rc && h && *h; h++)
         rc = option(b, "header", *h);
+    if (!rc && own)
+        rc = option(b, "header", own);
     buf_free(&line);
     return rc;
 }
@@ -231,7 +233,7 @@ static int headers(struct post *p, struct span key)
 /* Redirects are not followed but are failures, which is what -L with none
  * allowed says: nothing may be sent behind one. Without "Expect:" curl would
  * wait a second before each large body. */
-static int describe(struct post *p, const char *url, struct span key, int body)
+static int describe(struct post *p, const char *url, struct span key, const char *header, int body)
 {
     struct buf *b = &p->config;
     const struct post_target *t = p->target;
@@ -241,14 +243,15 @@ static int describe(struct post *p, const char *url, struct span key, int body)
     return option(b, "url", url) || option(b, "request", t->method) ||
            buf_adds(b, "globoff\nsilent\nfail-with-body\nlocation\nmax-redirs = 0\n"
                        "proto = \"=http,https\"\nheader = \"Expect:\"\n") ||
-           headers(p, key) || seconds(b, "max-time", t->timeout_ms) ||
+           headers(p, key, header) || seconds(b, "max-time", t->timeout_ms) ||
            seconds(b, "connect-timeout", t->connect_timeout_ms) ||
            option_file(b, "cacert", t->ca_file) || option_file(b, "cert", t->client_cert) ||
            option_file(b, "key", t->client_key) ||
            buf_printf(b, "data-binary = \"@/dev/fd/%d\"\n", body) ||
            buf_printf(b,
                       "write-out = \"%%{stderr}%s\\t%zu\\t%%{exitcode}\\t%%{http_code}\\t"
-                      "%%{http_connect}\\t%%header{retry-after}\\t%%header{date}\\t%%{errormsg}\\n"
+                      "%%{http_connect}\\t%%{time_total}\\t%%header{retry-after}\\t"
+                      "%%header{date}\\t%%{errormsg}\\n"
                       "%%{stdout}%s\"\n",
                       p->mark, p->count, p->mark);
 }
@@ -264,7 +267,8 @@ static int make_mark(struct post *p, struct err *e)
     return 0;
 }
 
-int post_add(struct post *p, const char *url, struct span key, struct span body, struct err *e)
+int post_add(struct post *p, const char *url, struct span key, const char *header, struct span body,
+             struct err *e)
 {
     size_t before = p->config.len;
     int fd;
@@ -274,7 +278,7 @@ int post_add(struct post *p, const char *url, struct span key, struct span body,
     fd = in_memory(body, e);
     if (fd < 0)
         return -1;
-    if (describe(p, url, key, fd)) {
+    if (describe(p, url, key, header, fd)) {
         p->config.len = before;
         close(fd);
         return err_memory(e);
@@ -348,6 +352,25 @@ static bool tells_secret(const struct post *p, struct span text)
     return false;
 }
 
+/* ms of seconds as curl writes them, 1.234567; the decimal point is a locale's. */
+static int64_t milliseconds(struct span s)
+{
+    int64_t ms = 0;
+    int digits = -1; /* behind the point */
+
+    for (size_t i = 0; i < s.n && digits < 3 && ms < INT64_MAX / 100; i++) {
+        if (s.p[i] >= '0' && s.p[i] <= '9') {
+            ms = 10 * ms + (s.p[i] - '0');
+            digits += digits >= 0;
+        } else {
+            digits = 0;
+        }
+    }
+    for (digits = digits < 0 ? 0 : digits; digits < 3; digits++)
+        ms *= 10;
+    return ms;
+}
+
 static void take_result(struct post *p, struct span line)
 {
     struct post_answer *a;
@@ -355,6 +378,7 @@ static void take_result(struct post *p, struct span line)
     long i = number(word(&line));
     int curl = (int)number(word(&line)), http = (int)number(word(&line));
     int connect = (int)number(word(&line)), verdict = post_judge(curl, http, connect);
+    int64_t ms = milliseconds(word(&line));
 
     if (i < 0 || (size_t)i >= p->count)
         return;
@@ -368,6 +392,7 @@ static void take_result(struct post *p, struct span line)
     a = &p->answers[i];
     a->verdict = (enum post_verdict)verdict;
     a->http = http;
+    a->ms = ms;
     a->retry_after_ms = post_retry_after_ms(retry, date, clock_now_ms());
     if (verdict == POST_SENT)
         return;

@@ -53,6 +53,7 @@ enum post_verdict {
 struct post_answer {
     enum post_verdict verdict;
     int http;               /* status, 0: none */
+    int64_t ms;             /* how long the transfer took, however it ended */
     int64_t retry_after_ms; /* -1: not said */
     struct buf body;        /* JSON that was wanted, compact; empty: none, or it tells a secret */
     bool ended;             /* body was read to its end */
@@ -78,8 +79,10 @@ struct post {
 void post_open(struct post *p, const struct post_target *t, int keep);
 void post_close(struct post *p);
 
-/* One more request; url of printable ASCII. All three are copied. */
-int post_add(struct post *p, const char *url, struct span key, struct span body, struct err *e);
+/* One more request; url of printable ASCII. header: one of its own, "Name: value", or
+ * NULL. All four are copied. */
+int post_add(struct post *p, const char *url, struct span key, const char *header, struct span body,
+             struct err *e);
 
 /* Sends them. -1: curl cannot be run, is killed, or says that what it was told
  * to do is wrong (78); what was answered before that is in answers all the

@@ -23,11 +23,14 @@ enum { WAKE_MAX = 1000 };
     "WHERE w.queue_name = ?1 AND w.lane IS NULL AND w.status = 'pending' AND "                     \
     "w.wake_ms IS NOT NULL) ELSE " LANE_FREE " END"
 
-#define ITEM_COLUMNS "id, retry_count, max_retries, idempotency_key, lane, payload"
+/* What waits has a result only where outbox_tried or outbox_pass_on have left one. */
+#define ITEM_COLUMNS                                                                               \
+    "id, retry_count, max_retries, idempotency_key, lane, payload, created_at, "                   \
+    "ifnull(json_extract(result, '$.tries'), 0), ifnull(json_extract(result, '$.before_ms'), -1)"
 
 struct outbox_sql {
     struct stmt find, older, held_back, due, wake, next, next_of_lanes, sent, again, dead, state,
-        alive, unreachable, owed, settle, remaining;
+        alive, unreachable, owed, settle, remaining, tried, pass_on, waiting, due_in;
 };
 
 static const struct outbox_sql texts = {
@@ -54,10 +57,12 @@ static const struct outbox_sql texts = {
                      "change = ?6, " JOBS_HISTORY("attempts + 1", "?5",
                                                   "?7") " WHERE id = ?1 AND status = 'pending'"},
     .dead = {.sql = "UPDATE job_queue SET status = 'failed', completed_at = ?2, started_at = ?2, "
-                    "attempts = attempts + 1, change = ?3, " JOBS_HISTORY(
-                        "attempts + 1", "?2", "?4") " WHERE id = ?1 AND status = 'pending'"},
+                    "attempts = attempts + 1, wake_boot_id = NULL, wake_ms = NULL, "
+                    "change = ?3, " JOBS_HISTORY("attempts + 1", "?2",
+                                                 "?4") " WHERE id = ?1 AND status = 'pending'"},
     .state = {.sql = "SELECT paused, CASE WHEN paused THEN reason ELSE error_message END, "
-                     "endpoint_failures, CASE wake_boot_id WHEN ?2 THEN wake_ms - ?3 ELSE 0 END "
+                     "endpoint_failures, CASE wake_boot_id WHEN ?2 THEN wake_ms - ?3 ELSE 0 END, "
+                     "changed_at "
                      "FROM queue_state WHERE queue_name = ?1"},
     .alive = {.sql = "INSERT INTO queue_state(queue_name, last_success_at, changed_at) "
                      "VALUES(?1, CASE WHEN ?2 THEN ?3 END, ?3) ON CONFLICT(queue_name) DO UPDATE "
@@ -77,6 +82,22 @@ static const struct outbox_sql texts = {
                       "SELECT (SELECT count(*) FROM job_queue WHERE queue_name = ?1 AND " JOBS_READY
                       ") + (SELECT count(*) FROM job_queue WHERE queue_name = ?1 AND "
                       "status = 'pending' AND wake_ms IS NOT NULL)"},
+    .tried = {.sql = "UPDATE job_queue SET result = json_set(ifnull(result, '{}'), '$.tries', "
+                     "ifnull(json_extract(result, '$.tries'), 0) + 1), change = ?2 "
+                     "WHERE id = ?1 AND status = 'pending'"},
+    .pass_on = {.sql = "INSERT INTO job_queue(queue_name, priority, lane, idempotency_key, change, "
+                       "scheduled_at, created_at, max_retries, timeout_seconds, payload, result) "
+                       "SELECT ?2, priority, lane, idempotency_key, ?3, ?4, created_at, ?5, "
+                       "timeout_seconds, payload, json_object('before_ms', ?6) FROM job_queue AS i "
+                       "WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM job_queue AS o INDEXED BY "
+                       "idx_job_key WHERE o.queue_name = ?2 AND "
+                       "o.idempotency_key = i.idempotency_key)"},
+    .waiting = {.sql = "SELECT ifnull((SELECT id FROM job_queue WHERE queue_name = ?1 AND "
+                       "status = 'pending' AND wake_ms IS NOT NULL LIMIT 1), "
+                       "(SELECT id FROM job_queue WHERE queue_name = ?1 AND " JOBS_READY
+                       " ORDER BY priority DESC, id LIMIT 1))"},
+    .due_in = {.sql = "SELECT min(wake_ms) - ?3 FROM job_queue WHERE queue_name = ?1 AND "
+                      "status = 'pending' AND wake_boot_id = ?2 AND wake_ms IS NOT NULL"},
 };
 
 /* --- opening, transactions ---------------------------------------------- */
@@ -175,6 +196,21 @@ int outbox_remaining(struct outbox *o, int64_t *n, struct err *e)
     return 0;
 }
 
+int outbox_due(struct outbox *o, int64_t *in_ms, struct err *e)
+{
+    struct stmt *s = &o->sql->due_in;
+
+    if (of_name(o, s, e))
+        return -1;
+    stmt_bind_span(s, 2, span_of(o->jobs.boot));
+    stmt_bind_int(s, 3, clock_boot_ms());
+    if (stmt_step(s, e) < 0)
+        return -1;
+    *in_ms = !stmt_span(s, 0).p ? -1 : stmt_int(s, 0) > 0 ? stmt_int(s, 0) : 0;
+    stmt_reset(s);
+    return 0;
+}
+
 /* --- a pass over the items ---------------------------------------------- */
 
 int outbox_rewind(struct outbox *o, struct err *e)
@@ -228,7 +264,10 @@ int outbox_next(struct outbox *o,
                                          .max_retries = stmt_int(s, 2),
                                          .key = stmt_span(s, 3),
                                          .lane = stmt_span(s, 4),
-                                         .payload = stmt_span(s, 5)};
+                                         .payload = stmt_span(s, 5),
+                                         .created_at = stmt_int(s, 6),
+                                         .tries = stmt_int(s, 7),
+                                         .before_ms = stmt_int(s, 8)};
 
         taken = take(ctx, &item, e);
     }
@@ -289,6 +328,59 @@ int outbox_refused(struct outbox *o, const struct outbox_attempt *a, int64_t wai
     return stmt_run(s, e);
 }
 
+int outbox_tried(struct outbox *o, int64_t id, struct err *e)
+{
+    struct stmt *s = &o->sql->tried;
+
+    if (stmt_ready(s, &o->jobs.st->db, e))
+        return -1;
+    stmt_bind_int(s, 1, id);
+    stmt_bind_int(s, 2, ++o->jobs.change);
+    return stmt_run(s, e);
+}
+
+int outbox_pass_on(struct outbox *o, int64_t id, struct span to, int64_t max_retries,
+                   int64_t before_ms, struct err *e)
+{
+    struct stmt *s = &o->sql->pass_on;
+
+    if (stmt_ready(s, &o->jobs.st->db, e))
+        return -1;
+    stmt_bind_int(s, 1, id);
+    stmt_bind_span(s, 2, to);
+    stmt_bind_int(s, 3, ++o->jobs.change);
+    stmt_bind_int(s, 4, clock_now_ms());
+    stmt_bind_int(s, 5, max_retries);
+    stmt_bind_int(s, 6, before_ms);
+    return stmt_run(s, e);
+}
+
+/* The id of one that waits, ready or not; 0: none does. */
+static int64_t one_waiting(struct outbox *o, struct err *e)
+{
+    struct stmt *s = &o->sql->waiting;
+    int64_t id;
+
+    if (of_name(o, s, e) || stmt_step(s, e) < 0)
+        return -1;
+    id = stmt_int(s, 0);
+    stmt_reset(s);
+    return id;
+}
+
+int outbox_give_up(struct outbox *o, struct span why, struct err *e)
+{
+    for (int n = 0; n < WAKE_MAX; n++) {
+        int64_t id = one_waiting(o, e);
+
+        if (id <= 0)
+            return id ? -1 : n;
+        if (give_up(o, id, why, e) < 0)
+            return -1;
+    }
+    return WAKE_MAX;
+}
+
 /* --- the destination ---------------------------------------------------- */
 
 int outbox_state(struct outbox *o, struct outbox_state *state, struct err *e)
@@ -308,6 +400,7 @@ int outbox_state(struct outbox *o, struct outbox_state *state, struct err *e)
     snprintf(state->why, sizeof state->why, "%.*s", (int)stmt_span(s, 1).n, stmt_span(s, 1).p);
     state->failures = stmt_int(s, 2);
     state->wait_ms = stmt_int(s, 3) > 0 ? stmt_int(s, 3) : 0;
+    state->since = stmt_int(s, 4);
     stmt_reset(s);
     return 0;
 }
@@ -339,6 +432,11 @@ int outbox_unreachable(struct outbox *o, int64_t wait_ms, struct span why, struc
 int outbox_pause(struct outbox *o, struct span why, struct err *e)
 {
     return jobs_clean(&o->jobs, &why, e) || jobs_pause(&o->jobs, o->name, why, e) ? -1 : 0;
+}
+
+int outbox_resume(struct outbox *o, struct err *e)
+{
+    return jobs_resume(&o->jobs, o->name, e);
 }
 
 /* --- on_success --------------------------------------------------------- */

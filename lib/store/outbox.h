@@ -29,6 +29,8 @@ struct outbox {
 
 struct outbox_item {
     int64_t id, retry_count, max_retries;
+    int64_t created_at;             /* Unix ms */
+    int64_t tries, before_ms;       /* as outbox_tried and outbox_pass_on left them; 0, -1 */
     struct span key, lane, payload; /* lane.p NULL: none */
 };
 
@@ -40,6 +42,7 @@ struct outbox_attempt {
 
 struct outbox_state {
     bool paused;
+    int64_t since;    /* Unix ms: when it was paused; or when it last answered, or did not */
     int64_t wait_ms;  /* how long the destination is left alone; 0: not */
     int64_t failures; /* of it, in a row */
     char why[256];    /* it is paused, or left alone */
@@ -82,11 +85,24 @@ int outbox_sent(struct outbox *o, int64_t id, bool owed, struct span answer, str
 int outbox_refused(struct outbox *o, const struct outbox_attempt *a, int64_t wait_ms,
                    struct span why, struct err *e);
 
+/* The item was tried once more, and is where it was: what the endpoint does is not its
+ * fault. But who asks may want to know. */
+int outbox_tried(struct outbox *o, int64_t id, struct err *e);
+
+/* A sent item becomes one of another outbox as well: the same payload, key, lane and
+ * age; before_ms goes with it. Nothing happens where that one has had the key. */
+int outbox_pass_on(struct outbox *o, int64_t id, struct span to, int64_t max_retries,
+                   int64_t before_ms, struct err *e);
+
+/* Gives up items that wait, at most some 1,000: how many. */
+int outbox_give_up(struct outbox *o, struct span why, struct err *e);
+
 int outbox_state(struct outbox *o, struct outbox_state *s, struct err *e);
 /* The destination has answered. */
 int outbox_alive(struct outbox *o, bool sent, struct err *e);
 int outbox_unreachable(struct outbox *o, int64_t wait_ms, struct span why, struct err *e);
 int outbox_pause(struct outbox *o, struct span why, struct err *e);
+int outbox_resume(struct outbox *o, struct err *e);
 
 /* Payloads of items that are owed, behind *id, one a line; *id becomes that of
  * the last. Ends at most items, or when out has room bytes. How many. */
@@ -96,5 +112,8 @@ int outbox_settle(struct outbox *o, int64_t up_to, struct err *e);
 
 /* Items that wait, ready or not. */
 int outbox_remaining(struct outbox *o, int64_t *n, struct err *e);
+
+/* In how many ms the first refused item that waits comes due; -1: none waits. */
+int outbox_due(struct outbox *o, int64_t *in_ms, struct err *e);
 
 #endif

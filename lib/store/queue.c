@@ -14,7 +14,7 @@ enum { WAKE_MAX = 1000 };
 
 struct queue_sql {
     struct stmt put, holder_of_key, state, promote, expired, next, next_of_type, take, held, counts,
-        get, complete, again, release, dead, extend, holders, of_holder, in_wait, due, resume;
+        get, complete, again, release, dead, extend, holders, of_holder, in_wait, due;
 };
 
 static const struct queue_sql texts = {
@@ -88,9 +88,6 @@ static const struct queue_sql texts = {
                 "OR EXISTS (SELECT 1 FROM job_queue WHERE queue_name = ?1 AND "
                 "status IN ('pending', 'running') AND wake_boot_id > ?2 AND "
                 "wake_boot_id < '" JOBS_WALL "' AND wake_ms IS NOT NULL))"},
-    .resume = {.sql = "UPDATE queue_state SET paused = 0, reason = NULL, endpoint_failures = 0, "
-                      "wake_boot_id = NULL, wake_ms = NULL, changed_at = ?2 "
-                      "WHERE queue_name = ?1"},
 };
 
 bool queue_name_ok(struct span s)
@@ -710,11 +707,5 @@ int queue_pause(struct queue *q, struct span queue, const char *reason, struct e
 
 int queue_resume(struct queue *q, struct span queue, struct err *e)
 {
-    struct stmt *s = &q->sql->resume;
-
-    if (stmt_ready(s, &q->jobs.st->db, e))
-        return -1;
-    stmt_bind_span(s, 1, queue);
-    stmt_bind_int(s, 2, clock_now_ms());
-    return stmt_run(s, e);
+    return jobs_resume(&q->jobs, queue, e);
 }

@@ -12,7 +12,7 @@ enum { FIRST_ROOM = 64 * 1024, PIPE_ROOM = 1024 * 1024 };
 
 void line_open(struct line_reader *r, int fd, const char *name, size_t max)
 {
-    *r = (struct line_reader){.fd = fd, .name = name, .max = max};
+    *r = (struct line_reader){.fd = fd, .name = name, .max = max, .room = LINE_ROOM};
     /* A pipe that holds more makes larger batches; other files refuse. */
     fcntl(fd, F_SETPIPE_SZ, PIPE_ROOM);
 }
@@ -71,7 +71,7 @@ static bool readable(int fd, bool wait)
 static size_t wanted(const struct line_reader *r)
 {
     size_t held = r->end - r->begin, room = r->cap - r->end;
-    size_t most = held < LINE_ROOM ? LINE_ROOM - held : PIPE_ROOM;
+    size_t most = held < r->room ? r->room - held : PIPE_ROOM;
 
     return room < most ? room : most;
 }
@@ -95,8 +95,8 @@ static enum line_result fill(struct line_reader *r, bool wait, struct err *e)
         r->eof = true;
     r->end += (size_t)n;
     /* A flood gets a larger buffer, so that batches are large. */
-    if (r->begin == 0 && r->end == r->cap && r->cap < LINE_ROOM && wait)
-        grow(r, 4 * r->cap > LINE_ROOM ? LINE_ROOM : 4 * r->cap);
+    if (r->begin == 0 && r->end == r->cap && r->cap < r->room && wait)
+        grow(r, 4 * r->cap > r->room ? r->room : 4 * r->cap);
     return LINE_OK;
 }
 

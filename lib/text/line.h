@@ -38,6 +38,7 @@ struct line_reader {
     int fd;
     const char *name; /* for messages; the caller's */
     size_t max;       /* bytes a line may have */
+    size_t room;      /* so large a buffer gets that no line needs: LINE_ROOM, or the caller's */
     char *data;
     size_t cap, begin, end; /* data[begin..end) is not handed out yet */
     size_t scanned;         /* no LF before data[scanned] */

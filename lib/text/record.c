@@ -52,6 +52,7 @@ static struct record_name *make_name(struct record_reader *r, struct span text, 
     char *room = n ? arena_alloc(&r->names, JSON_QUOTED_MAX(text.n) + 1) : NULL;
     struct span kept = room ? arena_span(&r->names, text) : (struct span){NULL, 0};
     char *end;
+    int at;
 
     if (!kept.p)
         return NULL;
@@ -59,6 +60,8 @@ static struct record_name *make_name(struct record_reader *r, struct span text, 
     *end++ = ':';
     *n = (struct record_name){.text = kept, .begins = {room, (size_t)(end - room)}, .seed = seed};
     apply_rules(r->rules, n);
+    if (among(&r->rules->named, kept, &at))
+        r->met[at] = true;
     return n;
 }
 
@@ -128,11 +131,18 @@ static void begin_record(struct record_reader *r, struct record *out)
 int record_open(struct record_reader *r, const struct record_rules *rules)
 {
     *r = (struct record_reader){.rules = rules};
-    return more_buckets(r);
+    r->met = calloc(rules->named.n + 1, sizeof *r->met);
+    return r->met ? more_buckets(r) : -1;
+}
+
+bool record_met(const struct record_reader *r, size_t at)
+{
+    return r->met[at];
 }
 
 void record_close(struct record_reader *r)
 {
+    free(r->met);
     json_end(&r->json);
     buf_free(&r->text);
     buf_free(&r->complaint);

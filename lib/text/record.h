@@ -36,7 +36,8 @@ struct record_rules {
     struct record_names key;    /* 1 to RECORD_KEYS_MAX */
     struct record_names fields; /* only these are compared; none: all that are not in the key */
     struct record_names ignore;
-    struct span ts; /* p is NULL: none */
+    struct record_names named; /* of which record_met is asked */
+    struct span ts;            /* p is NULL: none */
     int64_t ts_tolerance_us;
     const struct record_tolerance *tolerances;
     size_t tolerance_count;
@@ -89,6 +90,7 @@ struct record_reader {
     struct arena names, keys;
     struct record_name **buckets, **shape;
     size_t bucket_count, name_count, shape_room;
+    bool *met; /* by the place in rules->named */
     uint64_t number;
 };
 
@@ -104,6 +106,9 @@ enum record_result record_read(struct record_reader *r, struct span text, struct
  * held against. */
 enum record_result record_read_slowly(struct record_reader *r, struct span text,
                                       struct record *out);
+
+/* Did any record so far have the member of this place in rules->named? */
+bool record_met(const struct record_reader *r, size_t at);
 
 /* All members of a record, into an array of the caller's that grows. They hold until
  * the reader's next record. */

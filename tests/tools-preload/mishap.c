@@ -23,7 +23,8 @@
  * goes on by 60 ms with every look at it, so that each limit of time is met at
  * once, and somebody else is always waiting at the gate. Who hangs for 5 s is
  * ended by SIGXCPU. Only CMD itself is meant: all is taken out of the
- * environment that its children get. */
+ * environment that its children get. Those it forks have counts of their own, from
+ * what it had come to; with MISHAP_FAMILY all have one, and it happens to one of them. */
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -71,7 +72,7 @@ static const struct {
 
 static int calls;    /* those that count */
 static long at = -1; /* the one at which it happens; 0: only count, -1: over */
-static long seen;
+static long own_seen, *seen = &own_seen;
 static int does = FAIL, number;
 static int on;
 static long hurry = -1;
@@ -116,12 +117,19 @@ __attribute__((constructor)) static void start(void)
     snprintf(mark, sizeof mark, "%s", file ? file : "/dev/null");
     if (getenv("MISHAP_HURRY"))
         hurry = 0;
+    if (getenv("MISHAP_FAMILY")) {
+        long shared = syscall(SYS_mmap, NULL, sizeof *seen, PROT_READ | PROT_WRITE,
+                              MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+        seen = shared == -1 ? seen : (long *)shared;
+    }
     watch_dog();
     if (text)
         plan(text);
     unsetenv("MISHAP");
     unsetenv("MISHAP_MARK");
     unsetenv("MISHAP_HURRY");
+    unsetenv("MISHAP_FAMILY");
     unsetenv("LD_PRELOAD");
 }
 
@@ -134,11 +142,11 @@ static void leave_mark(const char *text, size_t n)
         syscall(SYS_close, fd);
 }
 
-static void leave_count(void)
+static void leave_count(long n)
 {
     char text[24];
 
-    leave_mark(text, (size_t)snprintf(text, sizeof text, "%ld", seen));
+    leave_mark(text, (size_t)snprintf(text, sizeof text, "%ld", n));
 }
 
 /* One in two, always the same: a strict alternation would meet the same call of a
@@ -155,14 +163,15 @@ static int by_chance(void)
 static int mishap(int kind)
 {
     int before = errno;
+    long n;
 
     if (at < 0 || !(kind & calls))
         return NOTHING;
-    seen++;
+    n = __atomic_add_fetch(seen, 1, __ATOMIC_SEQ_CST);
     if (!at)
-        leave_count();
+        leave_count(n);
     errno = before;
-    if (!at || seen < at || (number == EINTR && on && !by_chance()))
+    if (!at || n < at || (!on && n > at) || (number == EINTR && on && !by_chance()))
         return NOTHING;
     leave_mark("x", 1);
     if (!on)

@@ -103,12 +103,12 @@ static void curl_is(const char *body)
     f = fopen(path, "w");
     if (!f)
         return;
-    fprintf(
-        f,
-        "#!/bin/sh\nm=$(sed -n 's/^write-out = \"%%{stderr}\\([0-9a-f]*\\).*/\\1/p' | "
-        "head -n 1)\nr() { printf '%%s\\t%%s\\t%%s\\t%%s\\t0\\t\\t\\t%%s\\n' \"$m\" \"$@\" >&2; "
-        "}\n%s\n",
-        body);
+    fprintf(f,
+            "#!/bin/sh\nm=$(sed -n 's/^write-out = \"%%{stderr}\\([0-9a-f]*\\).*/\\1/p' | "
+            "head -n 1)\nr() { printf '%%s\\t%%s\\t%%s\\t%%s\\t0\\t1.234567\\t\\t\\t%%s\\n' \"$m\" "
+            "\"$@\" >&2; "
+            "}\n%s\n",
+            body);
     fclose(f);
     chmod(path, 0755);
 }
@@ -129,7 +129,7 @@ static int run(const char *body)
     e = (struct err){0};
     post_open(&p, &target, -1);
     for (int i = 0; i < 3; i++)
-        if (post_add(&p, "http://h/", SPAN("key"), SPAN("{}"), &e))
+        if (post_add(&p, "http://h/", SPAN("key"), NULL, SPAN("{}"), &e))
             return -1;
     return post_run(&p, &e);
 }
@@ -141,6 +141,8 @@ static void programs(void)
             "\"$m\"; exit 22"),
         0, "the first is sent, the second refused");
     is_int(p.answers[0].verdict, POST_SENT, "the first");
+    is_int(p.answers[0].ms, 1234, "and how long it took");
+    is_int(p.answers[1].ms, 1234, "as of one that is refused");
     is_int(p.answers[1].verdict, POST_REFUSED, "the second");
     is_str(p.answers[1].why, "HTTP 422: no: ?? good",
            "with the first line of its answer, printable");
@@ -191,7 +193,7 @@ int main(void)
 {
     char command[128], path[4096];
 
-    plan(39 + 15 + 21);
+    plan(39 + 15 + 23);
     judgements();
     retry_after();
     if (!mkdtemp(folder))
