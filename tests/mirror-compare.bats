@@ -620,6 +620,19 @@ END
     assert_status 0 '1 pending'
 }
 
+@test "a time that is not compared still says what is in flight and in the window" {
+    export LIFEBOAT_NOW=1740000001000
+    rows 1 10 >old
+    rows 3 12 '.updated_at |= (fromdate + 3 | todate)' >new
+    for how in '--ignore updated_at' '--fields location'; do
+        # shellcheck disable=SC2086
+        run_split mirror-compare $how --limit 10 --lag 1 old new
+        assert_status 1
+        counted extra=1 pending=1 edge=2
+        [ "$(summary .equal)" = 8 ]
+    done
+}
+
 @test "two values of one moment are not on their way" {
     export LIFEBOAT_NOW=1740000001000
     configure '{lag: "5m"}'

@@ -77,6 +77,16 @@ no_sessions() { [ "$(sessions)" -eq 0 ]; }
 
 # --- equal, and not ---------------------------------------------------------------
 
+@test "as the runbook has it: the projection as it stands, and only the named members" {
+    scans 30
+    new='evstore-project --list scan --state'
+    compare --fields location,updated_at
+    assert_status 0 '30 equal'
+    pg "update part_locations set location = 'SHELF-99' where tag_id = 'T0007'"
+    compare --fields location,updated_at
+    assert_status 1 '29 equal, 1 changed'
+}
+
 @test "the same scans on both ends are equal" {
     scans 50
     compare
