@@ -1,4 +1,5 @@
 /* judge: what a difference is, once it is found. */
+#include "base/grow.h"
 #include "mirror-compare/compare.h"
 
 #include <errno.h>
@@ -72,20 +73,17 @@ static bool shown_wants(const struct shown *s, const struct diff *d)
 
 static int shown_add(struct shown *s, const struct diff *d, struct err *e)
 {
+    struct diff *more;
+
     if (s->max && s->n == s->max) {
         s->at[0] = *d;
         sift_down(s);
         return 0;
     }
-    if (s->n == s->room) {
-        size_t room = s->room ? 2 * s->room : 64;
-        struct diff *more = realloc(s->at, room * sizeof *more);
-
-        if (!more)
-            return err_memory(e);
-        s->at = more;
-        s->room = room;
-    }
+    more = grow(s->at, s->n, &s->room, sizeof *more);
+    if (!more)
+        return err_memory(e);
+    s->at = more;
     s->at[s->n++] = *d;
     sift_up(s);
     return 0;

@@ -6,6 +6,7 @@
  * version that had not arrived on both sides; RUN when that was seen first, in ms. The
  * file is replaced before the run is noted in the ledger: what stands there of a run that
  * was not noted, for it was killed in between, does not count as seen. */
+#include "base/grow.h"
 #include "base/made.h"
 #include "base/stop.h"
 #include "mirror-compare/compare.h"
@@ -61,15 +62,11 @@ static int parse(struct span line, struct flight *f)
 
 static int keep(struct pending *p, const struct flight *f)
 {
-    if (p->n == p->room) {
-        size_t room = p->room ? 2 * p->room : 64;
-        struct flight *more = realloc(p->before, room * sizeof *more);
+    struct flight *more = grow(p->before, p->n, &p->room, sizeof *more);
 
-        if (!more)
-            return -1;
-        p->before = more;
-        p->room = room;
-    }
+    if (!more)
+        return -1;
+    p->before = more;
     p->before[p->n++] = *f;
     return 0;
 }

@@ -1,5 +1,6 @@
 #include "core/event.h"
 
+#include "base/grow.h"
 #include "text/hlc.h"
 #include "text/rfc3339.h"
 
@@ -218,18 +219,14 @@ static int set_member(struct reading *r, enum member m, const struct json_value 
 static int add_unknown(struct reading *r, struct span name, const struct json_value *v)
 {
     struct event_parser *p = r->p;
+    struct event_unknown *u;
 
     if (name.n >= 9 && !memcmp(name.p, "lifeboat_", 9))
         return fault_at(r->fault, 0, "", "member names beginning lifeboat_ are reserved");
-    if (p->unknown_count == p->unknown_cap) {
-        size_t cap = p->unknown_cap ? 2 * p->unknown_cap : 16;
-        struct event_unknown *u = realloc(p->unknown, cap * sizeof *u);
-
-        if (!u)
-            return out_of_memory(r);
-        p->unknown = u;
-        p->unknown_cap = cap;
-    }
+    u = grow(p->unknown, p->unknown_count, &p->unknown_cap, sizeof *u);
+    if (!u)
+        return out_of_memory(r);
+    p->unknown = u;
     p->unknown[p->unknown_count++] = (struct event_unknown){name, *v};
     return 0;
 }

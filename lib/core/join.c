@@ -1,5 +1,6 @@
 #include "core/join.h"
 
+#include "base/grow.h"
 #include "base/spool.h"
 #include "base/whole.h"
 
@@ -226,15 +227,11 @@ static int load(struct join *j, int number, struct part *p, struct err *e)
 
 static int note_copy(struct part *p, uint32_t first, uint32_t again)
 {
-    if (p->copy_count == p->copy_room) {
-        size_t room = p->copy_room ? 2 * p->copy_room : 64;
-        struct copy *more = realloc(p->copies, room * sizeof *more);
+    struct copy *more = grow(p->copies, p->copy_count, &p->copy_room, sizeof *more);
 
-        if (!more)
-            return -1;
-        p->copies = more;
-        p->copy_room = room;
-    }
+    if (!more)
+        return -1;
+    p->copies = more;
     p->copies[p->copy_count++] = (struct copy){first, again};
     return 0;
 }

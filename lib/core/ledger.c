@@ -1,5 +1,6 @@
 #include "core/ledger.h"
 
+#include "base/folder.h"
 #include "base/made.h"
 #include "base/stop.h"
 #include "base/whole.h"
@@ -115,16 +116,6 @@ static int append_to(int fd, const char *path, const struct ledger_entry *en, st
     return rc;
 }
 
-static int sync_folder(const char *dir, struct err *e)
-{
-    int fd = (int)TEMP_FAILURE_RETRY(open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    int rc = fd < 0 || fsync(fd) ? err_sys(e, EX_IOERR, "unable to sync the folder %s", dir) : 0;
-
-    if (fd >= 0)
-        close(fd);
-    return rc;
-}
-
 int ledger_append(const char *dir, const struct ledger_entry *en, struct err *e)
 {
     char *path = in_folder(dir, LEDGER_FILE, e);
@@ -137,7 +128,7 @@ int ledger_append(const char *dir, const struct ledger_entry *en, struct err *e)
         rc = err_sys(e, EX_CANTCREAT, "unable to open %s", path);
     } else {
         /* The folder first: a line that is there must not be called a failure. */
-        rc = sync_folder(dir, e);
+        rc = folder_sync(dir, e);
         if (!rc)
             rc = append_to(fd, path, en, e);
         close(fd);
@@ -408,5 +399,5 @@ int ledger_count(const char *dir, const struct ledger *l, int64_t now_ms, struct
 
     free(aside);
     free(path);
-    return rc ? rc : sync_folder(dir, e);
+    return rc ? rc : folder_sync(dir, e);
 }

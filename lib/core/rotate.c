@@ -3,6 +3,8 @@
 #include "base/buf.h"
 #include "base/child.h"
 #include "base/clock.h"
+#include "base/folder.h"
+#include "base/grow.h"
 #include "base/stop.h"
 #include "text/rfc3339.h"
 
@@ -98,15 +100,11 @@ struct entries {
 
 static int add_entry(struct entries *l, int64_t stamp_ms, enum kind kind, struct err *e)
 {
-    if (l->n == l->cap) {
-        size_t cap = l->cap ? 2 * l->cap : 64;
-        struct entry *more = realloc(l->all, cap * sizeof *more);
+    struct entry *more = grow(l->all, l->n, &l->cap, sizeof *more);
 
-        if (!more)
-            return err_memory(e);
-        l->all = more;
-        l->cap = cap;
-    }
+    if (!more)
+        return err_memory(e);
+    l->all = more;
     l->all[l->n++] = (struct entry){stamp_ms, kind};
     return 0;
 }
@@ -199,16 +197,6 @@ int rotate_list(const char *folder, const char *name, struct rotated **list, siz
 }
 
 /* --- files ------------------------------------------------------------------ */
-
-static int sync_folder(const char *folder, struct err *e)
-{
-    int fd = (int)TEMP_FAILURE_RETRY(open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    int rc = fd < 0 || fsync(fd) ? err_sys(e, EX_IOERR, "unable to sync the folder %s", folder) : 0;
-
-    if (fd >= 0)
-        close(fd);
-    return rc;
-}
 
 static int sync_file(const char *path, struct err *e)
 {
@@ -319,7 +307,7 @@ static int aside(struct rotate *r, const char *log, const struct stat *st, int64
         unlink(fresh); /* it is gone when all went well */
     free(fresh);
     free(plain);
-    return rc ? rc : sync_folder(r->folder, e);
+    return rc ? rc : folder_sync(r->folder, e);
 }
 
 /* The first second from now whose name nobody has. */
@@ -468,7 +456,7 @@ static int pack_to(struct rotate *r, const char *plain, const char *partial, con
         unlink(partial);
         return -1;
     }
-    if (sync_folder(r->folder, e) || forget(plain, e) || sync_folder(r->folder, e))
+    if (folder_sync(r->folder, e) || forget(plain, e) || folder_sync(r->folder, e))
         return -1;
     r->packed++;
     r->bytes += st->st_size;

@@ -1,5 +1,6 @@
 #include "core/store.h"
 
+#include "base/folder.h"
 #include "base/rng.h"
 
 #include <errno.h>
@@ -80,23 +81,6 @@ static int refuse_leftovers(const char *path, struct err *e)
             return -1;
     }
     return 0;
-}
-
-static int sync_folder(const char *path, struct err *e)
-{
-    char *copy = strdup(path);
-    int fd, rc;
-
-    if (!copy)
-        return err_memory(e);
-    fd = (int)TEMP_FAILURE_RETRY(open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    free(copy);
-    rc = fd < 0 ? -1 : fsync(fd);
-    if (rc)
-        err_sys(e, EX_IOERR, "%s: unable to sync its folder", path);
-    if (fd >= 0)
-        close(fd);
-    return rc;
 }
 
 /* SQLite's temporary files go beside the store, not to a small /tmp. */
@@ -330,7 +314,7 @@ static int initialise(struct store *st, struct err *e)
         db_exec(&st->db, "ROLLBACK", &ignored);
         return -1;
     }
-    return sync_folder(st->path, e);
+    return folder_sync_of(st->path, e);
 }
 
 static int open_as(struct store *st, const char *name, int flags, struct err *e)
@@ -706,7 +690,7 @@ int store_publish(struct store *st, struct err *e)
     free(st->aside);
     st->aside = NULL;
     st->set.bulk = false;
-    if (sync_folder(st->path, e) || open_file(st, SQLITE_OPEN_READWRITE, e))
+    if (folder_sync_of(st->path, e) || open_file(st, SQLITE_OPEN_READWRITE, e))
         return -1;
     gate_touch(&st->gate);
     gate_leave(&st->gate);
