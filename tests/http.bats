@@ -1607,10 +1607,17 @@ ledger() {
     event n | evstore-append -q
     mirror() { asks 200 GET /api/dr/health && has "$@"; }
     mirror '.mirror == null'
+    asks 200 GET /metrics
+    [ "$(grep -c mirror body)" = 0 ]
     ledger 20 OK ',"config":"0123456789abcdef"'
     ledger 4 NG ',"config":"0123456789abcdef","missing":2'
     ledger 3 ERROR ',"config":"0123456789abcdef","why":"no way"'
     for ago in 2 1 0; do ledger "$ago" OK ',"config":"0123456789abcdef"'; done
+    asks 200 GET /metrics
+    [ "$(metric mirror_streak_days) $(metric mirror_target_days) $(metric mirror_enabled)" = '3 14 1' ]
+    awk -v ng="$(metric mirror_ng_age_seconds)" -v ok="$(metric mirror_ok_age_seconds)" -v run="$(metric mirror_compare_age_seconds)" \
+        'BEGIN { exit !(ng >= 4 * 86400 && ng < 4 * 86400 + 60 && ok < 60 && run < 60) }'
+    awk "$strict" body
     mirror --arg today "$(date -u +%F)" '.problems == [] and (.mirror | .enabled and .streak == 3 and .target == 14 and
         .last_result == "OK" and .last_at > 1.7e12 and (.days | length == 14) and .days[13].day == $today and
         (.days | map(.result)[8:] == ["NONE", "NG", "ERROR", "OK", "OK", "OK"]) and

@@ -3,6 +3,7 @@
 #include "cli/cli.h"
 #include "core/tally.h"
 #include "lifeboat.cgi/front.h"
+#include "lifeboat.cgi/mirror.h"
 #include "store/overview.h"
 #include "store/queueview.h"
 
@@ -182,6 +183,41 @@ static int put_cache(struct buf *out)
     return 0;
 }
 
+/* --- the mirror --------------------------------------------------------- */
+
+static int put_age(struct buf *out, const char *name, const char *help, int64_t now, int64_t then)
+{
+    return then < 0 ? 0 : put_one(out, name, "gauge", help, (now - then) / 1000);
+}
+
+/* Nothing where nothing was ever compared, nor where the ledger cannot be read: an
+ * absence is what alerts are for. */
+static int put_mirror(struct buf *out)
+{
+    struct err e = ERR_NONE;
+    int64_t now = clock_now_ms();
+    struct ledger l;
+
+    if (mirror_ledger(&l, &e)) {
+        cli_warn("%s", e.msg);
+        return 0;
+    }
+    if (!l.lines)
+        return 0;
+    return put_one(out, "mirror_enabled", "gauge", "0 once the mirror was disabled.",
+                   l.turned != LEDGER_DISABLED) ||
+           put_one(out, "mirror_streak_days", "gauge", "Days running without a difference.",
+                   ledger_streak(&l, now)) ||
+           put_one(out, "mirror_target_days", "gauge", "So many of them are wanted.",
+                   STREAK_TARGET) ||
+           put_age(out, "mirror_compare_age_seconds", "Since the last comparison, or the attempt.",
+                   now, l.last == LEDGER_NONE ? -1 : l.last_ms) ||
+           put_age(out, "mirror_ok_age_seconds", "Since both sides were found equal.", now,
+                   l.last_ok_ms) ||
+           put_age(out, "mirror_ng_age_seconds", "Since a difference was found.", now,
+                   l.last_ng_ms);
+}
+
 int metrics_show(struct exchange *x, struct err *e)
 {
     struct buf *out = &x->answer.body;
@@ -195,5 +231,5 @@ int metrics_show(struct exchange *x, struct err *e)
     if (there && (store_snapshot(&x->store, e) || put_store(x, out, e) || put_restores(x, out, e) ||
                   put_queues(x, out, e)))
         return -1;
-    return front_done(x, 200, there && put_cache(out), e);
+    return front_done(x, 200, (there && put_cache(out)) || put_mirror(out), e);
 }

@@ -3,7 +3,6 @@
 #include "base/clock.h"
 #include "cli/cli.h"
 #include "cli/settings.h"
-#include "core/ledger.h"
 #include "text/json.h"
 #include "text/rfc3339.h"
 
@@ -90,14 +89,20 @@ static int put_ledger(const struct ledger *l, struct buf *out)
     return buf_adds(out, ",\"days\":[") || put_days(l, now, out) || buf_adds(out, "]}") ? -1 : 0;
 }
 
-int mirror_put(struct buf *out, char problem[static 256])
+int mirror_ledger(struct ledger *l, struct err *e)
 {
     const char *dir = settings_get("MIRROR_DIR");
+
+    return ledger_read(dir ? dir : MIRROR_DIR, l, e);
+}
+
+int mirror_put(struct buf *out, char problem[static 256])
+{
     struct err e = ERR_NONE;
     struct ledger l;
 
     problem[0] = '\0';
-    if (ledger_read(dir ? dir : MIRROR_DIR, &l, &e)) {
+    if (mirror_ledger(&l, &e)) {
         snprintf(problem, 256, "the mirror: %s", e.msg);
         return buf_adds(out, "null");
     }
