@@ -153,7 +153,12 @@ told() { since "$1" | grep -F ' lifeboat['; }
 ledger() { within jq -rc "${1-.result}" /var/lib/mirror/mirror_status.log; }
 handheld() { within jq -c "$1" /etc/onsitelogistics/config.json; }
 
+# A systemd that says anything has been started: then it is ours that keeps it from being up.
 until_ 90 booted || {
+    if [ -z "${init-}" ] || ! within systemctl is-system-running 2>/dev/null | grep -q .; then
+        why="no systemd comes up in a container here: $(tail -n 1 console)"
+        skip 'units, timers and notifications on a booted Debian (tests/mirrorctl.bats has a stand-in)'
+    fi
     echo 'not ok 1 - the container boots'
     tail -n 40 console | sed 's/^/# /'
     exit 1
