@@ -18,17 +18,16 @@ grep -qsx "$1" "${0%/*}/../systemctl.fails" || exit 0
 sed 1d "${0%/*}/../systemctl.fails" >&2
 exit 1
 EOF
-    cat >stand-ins/lifeboat-notify <<'EOF'
-#!/bin/sh
-{ echo "$*" && cat; } >>"${0%/*}/../notified"
-EOF
     chmod +x stand-ins/*
     : >systemctl.log
     export PATH=$PWD/stand-ins:$PATH
-    # Where this build has one of its own, that one is beside mirrorctl.
-    export LIFEBOAT_CONFIG=$PWD/etc
+    export LIFEBOAT_CONFIG=$PWD/etc NOTIFIED=$PWD/notified
     mkdir -p etc/notify.d
-    ln -s "$PWD/stand-ins/lifeboat-notify" etc/notify.d/note
+    cat >etc/notify.d/note <<'EOF'
+#!/bin/sh
+{ echo "$*" && cat; } >>"$NOTIFIED"
+EOF
+    chmod 755 etc/notify.d/note
 }
 
 teardown() {

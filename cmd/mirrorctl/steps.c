@@ -1,9 +1,9 @@
 /* steps: what mirrorctl does is noted, what fails is made known. */
-#include "base/child.h"
 #include "base/clock.h"
 #include "base/made.h"
 #include "base/whole.h"
 #include "cli/cli.h"
+#include "cli/notify.h"
 #include "mirrorctl/mirrorctl.h"
 #include "text/json.h"
 #include "text/rfc3339.h"
@@ -19,7 +19,7 @@
 #include <syslog.h>
 #include <unistd.h>
 
-enum { NOTIFY_LIMIT_MS = 120000, LOCK_WAIT_MS = 10000 };
+enum { LOCK_WAIT_MS = 10000 };
 
 static const char *command;
 static bool told_of_log; /* one complaint about the log is enough */
@@ -65,46 +65,17 @@ static void log_line(const char *name, const char *result)
 
 /* --- notification ---------------------------------------------------------- */
 
-struct notice {
-    struct buf json;
-    bool given;
-};
-
-static int feed_notice(void *ctx, struct buf *out, struct err *e)
+static void tell(const char *name, const struct err *e)
 {
-    struct notice *n = ctx;
-
-    return buf_add(out, n->json.data, n->json.len) ? err_memory(e) : 0;
-}
-
-/* Beside this program, else in PATH. */
-static void find_notifier(char path[static PATH_MAX])
-{
-    static const char name[] = "lifeboat-notify";
-    ssize_t n = readlink("/proc/self/exe", path, PATH_MAX - sizeof name);
-    char *slash = n > 0 ? memrchr(path, '/', (size_t)n) : NULL;
-
-    if (slash)
-        memcpy(slash + 1, name, sizeof name);
-    if (!slash || access(path, X_OK))
-        memcpy(path, name, sizeof name);
-}
-
-static void notify(const char *name, const struct err *e)
-{
-    struct notice n = {0};
+    struct buf json = {0};
     struct err own = ERR_NONE;
-    char path[PATH_MAX];
-    char *argv[] = {path, "mirrorctl-failed", NULL};
-    struct child c = {.argv = argv, .ctx = &n, .feed = feed_notice, .limit_ms = NOTIFY_LIMIT_MS};
 
-    find_notifier(path);
-    if (!buf_printf(&n.json, "{\"command\":\"%s\",\"step\":\"%s\",\"status\":%d,\"error\":",
-                    command, name, e->status) &&
-        !json_quote(span_of(e->msg), &n.json) && !buf_adds(&n.json, "}\n") &&
-        child_run(&c, &own) > 0)
-        cli_warn("%s", own.msg); /* where there is none nobody has asked for it */
-    buf_free(&n.json);
+    if (!buf_printf(&json, "{\"command\":\"%s\",\"step\":\"%s\",\"status\":%d,\"error\":", command,
+                    name, e->status) &&
+        !json_quote(span_of(e->msg), &json) && !buf_addc(&json, '}') &&
+        notify("mirrorctl-failed", buf_span(&json), &own) < 0)
+        cli_warn("nobody is told: %s", own.msg);
+    buf_free(&json);
 }
 
 /* --- steps ----------------------------------------------------------------- */
@@ -123,7 +94,7 @@ int step(const char *name, int rc, const struct err *e)
     snprintf(text, sizeof text, "failed (%d): %s", e->status, e->msg);
     log_line(name, text);
     syslog(LOG_ERR, "%s: %s: %s (exit status %d)", command, name, e->msg, e->status);
-    notify(name, e);
+    tell(name, e);
     return rc;
 }
 
