@@ -219,12 +219,17 @@ struct span queue_operand(const char *operand)
     return span_of(operand);
 }
 
+/* mirror-send keeps its own outboxes. */
+#define OUTBOX_OF_ANOTHER "mirror-send."
+
 struct span job_queue_operand(const char *operand)
 {
     struct span name = queue_operand(operand);
 
     if (destination_exists(operand))
         cli_usage_error("%s: a destination: its items go by send and flush", operand);
+    if (!strncmp(operand, OUTBOX_OF_ANOTHER, strlen(OUTBOX_OF_ANOTHER)))
+        cli_usage_error("%s: an outbox of mirror-send: its items go by that", operand);
     return name;
 }
 

@@ -185,6 +185,11 @@ alive_in_t() {
         run_split syncq "$c" cloud "${more[@]}" </dev/null
         assert_status 64 'cloud: a destination: its items go by send and flush'
     done
+    for use in 'dequeue mirror-send.primary' 'work mirror-send.mirror -- true' 'enqueue mirror-send.primary'; do
+        # shellcheck disable=SC2086
+        run_split syncq $use </dev/null
+        assert_status 64 'an outbox of mirror-send: its items go by that'
+    done
 }
 
 @test "what a handler leaves behind is ended with it, and the job is done" {
