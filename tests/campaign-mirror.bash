@@ -70,8 +70,9 @@ noted_again() { # TORN
 
 mirror_material() { # SIZE
     local size=$1 day
-    seq "$1" | awk '{ printf "{\"tag_id\":\"T%d\",\"order_id\":\"O\",\"qty\":%d,\"updated_at\":%d}\n",
-        $1, $1 % 7, 1767900000 + 100 * $1 }' >"mirror-old-$1"
+    seq "$1" | awk -v last="$1" -v at=$((noted_at / 1000)) '{
+        printf "{\"tag_id\":\"T%d\",\"order_id\":\"O\",\"qty\":%d,\"updated_at\":%d}\n", $1, $1 % 7, at - 100 * (last - $1)
+    }' >"mirror-old-$1"
     # The newest is on its way; every fourth differs.
     awk 'NR % 4 == 2 { sub(/"qty":/, "&1") } { if (NR > 1) print before; before = $0 }' "mirror-old-$1" >"mirror-new-$1"
     jq -n --arg n "$1" '{old: "mirror-old-\($n)", new: "mirror-new-\($n)", zone: "UTC", limit: 0, lag: "1m",

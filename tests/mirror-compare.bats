@@ -633,6 +633,60 @@ END
     done
 }
 
+@test "what was in flight and has left the window is not forgotten" {
+    local now=1740000000
+    row() { printf '{"tag_id":"%s","order_id":"O","v":%s,"updated_at":%s}\n' "$1" "$2" "$3"; }
+    configure '{lag: "5m", limit: 3}'
+    export LIFEBOAT_NOW=${now}000
+    { row 1 1 $((now - 600)) && row 2 2 $((now - 500)) && row 3 10 $((now - 100)); } >old
+    { row 0 0 $((now - 3000)) && row 1 1 $((now - 600)) && row 2 2 $((now - 500)) && row 3 5 $((now - 1200)); } >new
+    run_noted
+    assert_status 0 '2 equal, 1 pending, 1 edge: OK'
+    # Three later ones take its place in the old side's window; the new side still has the old version.
+    export LIFEBOAT_NOW=$((now + 86400))000
+    for i in 4 5 6; do row $i $i $((now + 80000 + i)); done | tee old >>new
+    run_noted
+    assert_status 1 '1 extra'
+    [ "$(jq -r 'select(.class == "extra").key.tag_id' "$OUT")" = 3 ]
+    # It is so until it has come.
+    run_noted
+    assert_status 1 '1 extra'
+    sed -i "s/^.*\"3\".*/$(row 3 10 $((now - 100)))/" new
+    run_noted
+    assert_status 0 '3 equal, 4 edge: OK'
+}
+
+@test "in flight, the tolerance of time stamps holds as well" {
+    local now=1740000000
+    row() { printf '{"tag_id":"T","order_id":"O","v":%s,"updated_at":%s}\n' "$1" "$2"; }
+    configure '{lag: "5m", ts_tol: "1s"}'
+    export LIFEBOAT_NOW=${now}000
+    row 10 $now.4 >old
+    row 9 $((now - 900)) >new
+    run_noted
+    assert_status 0 '1 pending'
+    row 11 $((now + 60)) >old
+    row 10 $now >new
+    run_noted
+    assert_status 0 '1 pending'
+}
+
+@test "a member that is there twice is named in whole characters" {
+    local name
+    name=$(printf 'é%.0s' {1..50})
+    sides '{"k":1}' "{\"k\":1,\"$name\":1,\"$name\":2}"
+    differ
+    iconv -f UTF-8 -t UTF-8 "$OUT" >/dev/null
+    counted missing=1 bad=1
+}
+
+@test "a time of many digits is an instant" {
+    sides '{"k":1,"updated_at":1740046503.12345678901234567890}' '{"k":1,"updated_at":"1740046503.123456"}'
+    same
+    same --sorted
+    same --ts-tol 1s
+}
+
 @test "two values of one moment are not on their way" {
     export LIFEBOAT_NOW=1740000001000
     configure '{lag: "5m"}'
@@ -710,6 +764,31 @@ END
     run_noted
     assert_status 69
     [ "$(ledger '.[2].why')" = $'the new side: printf: exit status 1: \ufffd"x' ]
+}
+
+@test "nothing of a password is taken for the name of a program" {
+    for cmd in 'PGPASSWORD="a secret c" false' "PGPASSWORD='a secret c' false" 'PGPASSWORD=a\ secret\ c false' 'A=1 PGPASSWORD=$(echo "a secret c") false'; do
+        run_split mirror-compare --old-cmd "$cmd" --new-cmd 'echo {}' --status-dir status
+        assert_status 69
+        cat status/* "$OUT" "$ERR" >said
+        [ "$(grep -cF secret said)" = 0 ]
+    done
+}
+
+@test "--recompute compares nothing: no sides, and not unnoted" {
+    for more in 'old new' --no-record '--old-cmd true' 'old'; do
+        # shellcheck disable=SC2086
+        run_split mirror-compare --recompute $more
+        assert_status 64
+    done
+}
+
+@test "a zone is one, and no folder or list of them" {
+    sides '{"k":1}' '{"k":1}'
+    for zone in Asia leapseconds tzdata.zi Nowhere ''; do
+        compare --zone "$zone"
+        assert_status 64 'there is none of this name'
+    done
 }
 
 @test "one run at a time: a second one ends with 75 and changes nothing" {

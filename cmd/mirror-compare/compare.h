@@ -147,6 +147,10 @@ void pending_close(struct compare *c);
  * it has one. True: it was in flight before already, and has not moved. */
 int pending_note(struct compare *c, const struct join_entry *key, int64_t since_us,
                  const int64_t *lagging_us, bool *stuck, struct err *e);
+/* Was a later version than the one of this time stamp in flight in the run before? Then
+ * it is so still. */
+int pending_overdue(struct compare *c, const struct join_entry *key, int64_t has_us, bool *overdue,
+                    struct err *e);
 /* Replaces the file of the run before. */
 int pending_keep(struct compare *c, struct err *e);
 

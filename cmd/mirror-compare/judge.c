@@ -251,6 +251,19 @@ static int judge_flight(struct compare *c, struct diff *d, const struct join_ent
     return 0;
 }
 
+/* Nobody can tell, unless what was on its way to it in the run before has not come. */
+static int judge_edge(struct compare *c, struct diff *d, const struct join_entry *key,
+                      const struct record *has, struct err *e)
+{
+    bool overdue;
+
+    if (pending_overdue(c, key, has->ts_us, &overdue, e))
+        return -1;
+    if (!overdue)
+        d->class = EDGE;
+    return 0;
+}
+
 /* --- verdicts ---------------------------------------------------------------------------- */
 
 /* Where nothing depends on the records themselves, they are not read again. */
@@ -277,10 +290,9 @@ static int look(struct compare *c, struct diff *d, const struct join_entry *cons
     if (within)
         return 1;
     if (d->class != CHANGED &&
-        beyond_window(c, d->class == MISSING ? NEW : OLD, &r[d->class == MISSING ? OLD : NEW])) {
-        d->class = EDGE;
-        return 0;
-    }
+        beyond_window(c, d->class == MISSING ? NEW : OLD, &r[d->class == MISSING ? OLD : NEW]))
+        return judge_edge(c, d, en[OLD] ? en[OLD] : en[NEW], &r[d->class == MISSING ? OLD : NEW],
+                          e);
     return c->plan->lag_ms ? judge_flight(c, d, en[OLD] ? en[OLD] : en[NEW], r, e) : 0;
 }
 

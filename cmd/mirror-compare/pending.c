@@ -184,10 +184,21 @@ int pending_note(struct compare *c, const struct join_entry *key, int64_t since_
     struct flight f = {key->key, key->more_key, since_us, c->now_ms};
     const struct flight *was = seen_before(c, &f);
 
-    *stuck = was && !(lagging_us && *lagging_us >= was->since_us);
+    *stuck = was && !(lagging_us && since_us > was->since_us &&
+                      *lagging_us + c->plan->rules.ts_tolerance_us >= was->since_us);
     if (*stuck)
         f.run_ms = was->run_ms;
     return write_flight(c->pending, &f, e);
+}
+
+int pending_overdue(struct compare *c, const struct join_entry *key, int64_t has_us, bool *overdue,
+                    struct err *e)
+{
+    const struct flight f = {.key = key->key, .more_key = key->more_key};
+    const struct flight *was = c->pending ? seen_before(c, &f) : NULL;
+
+    *overdue = was && has_us + c->plan->rules.ts_tolerance_us < was->since_us;
+    return *overdue ? write_flight(c->pending, was, e) : 0;
 }
 
 int pending_keep(struct compare *c, struct err *e)

@@ -482,6 +482,8 @@ int plan_make(struct plan *p, const struct wishes *w, struct err *e)
 {
     bool from_file = !sources_given(w);
 
+    if (w->recompute && (!from_file || w->no_record))
+        cli_usage_error("--recompute compares nothing: it takes no sides and no --no-record");
     *p = (struct plan){.max_diffs = DEFAULT_DIFFS,
                        .memory = 256 << 20,
                        .timeout_ms = 600000,

@@ -45,6 +45,8 @@ static void name_program(const char *command, char word[static WORD])
 
         p += strspn(p, " \t\n");
         n = strcspn(p, " \t\n");
+        if (memchr(p, '=', n) && strcspn(p, "'\"\\$`") < n)
+            break; /* a value in quotes may go on behind white space */
         if (!memchr(p, '=', n)) {
             for (slash = p + n; slash > p && slash[-1] != '/'; slash--)
                 ;

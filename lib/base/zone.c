@@ -21,18 +21,26 @@ static bool is_name(const char *zone)
 
 bool zone_exists(const char *zone)
 {
-    char path[sizeof ZONES + ZONE_NAME];
+    char path[sizeof ZONES + ZONE_NAME], magic[4] = "";
+    FILE *f;
+    bool is;
 
     if (!strcmp(zone, "UTC"))
         return true;
     if (!is_name(zone))
         return false;
     snprintf(path, sizeof path, ZONES "%s", zone);
-    return !access(path, R_OK);
+    f = fopen(path, "re"); /* a folder, or a list of zones, is none */
+    is = f && fread(magic, 1, sizeof magic, f) == sizeof magic && !memcmp(magic, "TZif", 4);
+    if (f)
+        fclose(f);
+    return is;
 }
 
 static bool take(const char *zone, char name[static ZONE_NAME])
 {
+    if (zone && !strncmp(zone, ZONES, sizeof ZONES - 1))
+        zone += sizeof ZONES - 1;
     if (!zone || !zone_exists(zone))
         return false;
     snprintf(name, ZONE_NAME, "%s", zone);

@@ -208,14 +208,14 @@ static bool take_text(struct span name, struct span s, struct note *n)
 }
 
 static bool take_member(const struct json_value *name, const struct json_value *v,
-                        struct buf *scratch, struct note *n)
+                        struct buf scratch[2], struct note *n)
 {
-    struct span what = json_text(name, scratch), text;
+    struct span what = json_text(name, &scratch[0]), text;
     int64_t count;
 
     if (v->kind == JSON_STRING) {
-        buf_clear(scratch);
-        text = json_text(v, scratch);
+        buf_clear(&scratch[1]);
+        text = json_text(v, &scratch[1]);
         return what.p && text.p && take_text(what, text, n);
     }
     if (is_count_of_differences(what)) {
@@ -227,7 +227,7 @@ static bool take_member(const struct json_value *name, const struct json_value *
 }
 
 /* Is it a line of a ledger? */
-static bool read_note(struct json *j, struct span line, struct buf *scratch, struct note *n)
+static bool read_note(struct json *j, struct span line, struct buf scratch[2], struct note *n)
 {
     struct json_value name, v;
     bool first = true;
@@ -237,7 +237,7 @@ static bool read_note(struct json *j, struct span line, struct buf *scratch, str
     json_start(j, line);
     rc = json_open(j) ? -1 : 1;
     while (rc == 1 && (rc = json_member(j, &first, &name, &v)) == 1) {
-        buf_clear(scratch);
+        buf_clear(&scratch[0]);
         if (!take_member(&name, &v, scratch, n))
             return false;
     }
@@ -282,7 +282,7 @@ static void fold(struct ledger *l, const struct note *n)
                                           [LEDGER_DISABLED] = STREAK_DISABLED};
 
     if (n->result != LEDGER_ENABLED && n->result != LEDGER_DISABLED)
-        l->streak.hold = n->hold;
+        streak_hold(&l->streak, n->hold, n->day);
     streak_add(&l->streak, as[n->result], n->day, n->config[0] ? n->config : NULL);
     snprintf(l->zone, sizeof l->zone, "%s", n->zone);
     if (n->result == LEDGER_ENABLED || n->result == LEDGER_DISABLED) {
@@ -304,7 +304,7 @@ static int read_lines(int fd, const char *path, struct ledger *l, struct err *e)
 {
     struct line_reader in;
     struct json j = {0};
-    struct buf scratch = {0};
+    struct buf scratch[2] = {{0}, {0}};
     struct line line;
     enum line_result got;
 
@@ -320,7 +320,7 @@ static int read_lines(int fd, const char *path, struct ledger *l, struct err *e)
             continue;
         if (got == LINE_LONG ? line.last : line.text.n > 0) {
             l->lines = (int64_t)line.number;
-            if (got == LINE_OK && read_note(&j, line.text, &scratch, &n))
+            if (got == LINE_OK && read_note(&j, line.text, scratch, &n))
                 fold(l, &n);
             else
                 fold_unreadable(l, line.number);
@@ -329,7 +329,8 @@ static int read_lines(int fd, const char *path, struct ledger *l, struct err *e)
     }
     line_close(&in);
     json_end(&j);
-    buf_free(&scratch);
+    buf_free(&scratch[0]);
+    buf_free(&scratch[1]);
     return got == LINE_EOF ? 0 : -1;
 }
 

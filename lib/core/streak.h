@@ -4,7 +4,8 @@
  * 1970 in the zone of the comparison. The rules, which never say more than was seen:
  *
  *   - a day with an OK counts once, however often it was compared;
- *   - any NG makes it 0, and that day stays lost, whatever follows on it;
+ *   - any NG makes it 0, and that day stays lost, whatever follows on it, be it
+ *     another configuration;
  *   - a day of errors only is a day without a comparison; such a day breaks it, or,
  *     where gaps are to hold it, counts for nothing;
  *   - another configuration of the comparison, and enabling the mirror, begin anew;
@@ -33,7 +34,7 @@ enum streak_note {
 
 /* All zeros: nothing has happened yet. */
 struct streak {
-    bool hold; /* gaps do not break it; may be set at any time */
+    bool hold; /* gaps do not break it */
     bool stopped;
     int count;
     int64_t day;  /* the last that counted; while count */
@@ -44,6 +45,10 @@ struct streak {
 
 /* config: of the comparison, NULL for what is none. */
 void streak_add(struct streak *s, enum streak_note note, int64_t day, const char *config);
+
+/* From the comparison of this day on gaps hold it, or break it; what they had broken
+ * before stays broken. */
+void streak_hold(struct streak *s, bool hold, int64_t day);
 
 /* The days running, as they stand on this day: the day before it must have counted, its
  * own comparison may be still to come. */

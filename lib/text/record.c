@@ -306,10 +306,12 @@ static int number_instant(const struct number *n, int64_t *us)
     return instant_parse((struct span){text, (size_t)(at - text)}, us);
 }
 
-static bool form_instant(const struct form *f, int64_t *us)
+static bool form_instant(const struct json_value *v, const struct form *f, int64_t *us)
 {
     if (f->as == as_kind[JSON_STRING])
         return !instant_parse(f->bytes, us);
+    if (f->as == as_large) /* digits beyond a microsecond do not count */
+        return !instant_parse(v->raw, us);
     return f->as == as_kind[JSON_NUMBER] && !number_instant(&f->room.number, us);
 }
 
@@ -342,7 +344,7 @@ static int absorb(struct record_reader *r, const struct record_name *n, const st
             return -1;
     }
     if (n->ts)
-        out->timed = form_instant(&f, &out->ts_us);
+        out->timed = form_instant(v, &f, &out->ts_us);
     if (!n->compared)
         return 0;
     if (n->ts && out->timed)
@@ -371,6 +373,8 @@ static enum record_result bad_twice(struct record_reader *r, const struct json_v
 {
     int n = name->raw.n < 64 ? (int)name->raw.n : 64;
 
+    while (n && (size_t)n < name->raw.n && ((unsigned char)name->raw.p[n] & 0xc0) == 0x80)
+        n--; /* not within a character */
     r->complaint.len = 0;
     if (buf_printf(&r->complaint, "%.*s is there twice", n, name->raw.p))
         return RECORD_NO_MEMORY;
@@ -655,11 +659,12 @@ static int same_value(const struct json_value *a, const struct form *x, const st
     return a->kind == b->kind && x->as == y->as && span_eq(x->bytes, y->bytes);
 }
 
-static int same_time(const struct record_rules *rules, const struct form *x, const struct form *y)
+static int same_time(const struct record_rules *rules, const struct json_value *v,
+                     const struct form *x, const struct json_value *w, const struct form *y)
 {
     int64_t a, b;
 
-    if (!form_instant(x, &a) || !form_instant(y, &b))
+    if (!form_instant(v, x, &a) || !form_instant(w, y, &b))
         return -1;
     return (a < b ? b - a : a - b) <= rules->ts_tolerance_us;
 }
@@ -678,7 +683,7 @@ int record_same(struct record_reader *r, const struct record_member *a,
         return -1;
     }
     if (a->name->ts)
-        rc = same_time(r->rules, &x, &y);
+        rc = same_time(r->rules, &a->value, &x, &b->value, &y);
     if (rc < 0) {
         rc = same_value(&a->value, &x, &b->value, &y);
         if (!rc)

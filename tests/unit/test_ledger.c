@@ -169,6 +169,37 @@ static void test_gap(void)
     is_int(ledger_streak(&l, en.ts_ms), 1, "one that does not");
 }
 
+static void test_gap_is_turned_to_hold(void)
+{
+    struct err e = ERR_NONE;
+    struct ledger_entry en = {
+        .result = LEDGER_OK, .ts_ms = TWO_O_CLOCK, .zone = "UTC", .config = CONFIG};
+    struct ledger l;
+
+    unlink(path_of(LEDGER_FILE));
+    for (int day = 0; day < 13; day++, en.ts_ms += 24 * HOUR)
+        ledger_append(dir, &en, &e);
+    en.ts_ms += 20 * 24 * HOUR;
+    en.hold = true;
+    ledger_append(dir, &en, &e);
+    l = look();
+    is_int(ledger_streak(&l, en.ts_ms), 1, "what a gap had broken stays broken");
+}
+
+static void test_escapes(void)
+{
+    struct ledger l;
+
+    unlink(path_of(LEDGER_FILE));
+    say("{\"\\u0077\\u0068\\u0079\":\"");
+    for (int i = 0; i < 5000; i++)
+        say("\\u0041");
+    say("\",\"ts\":\"2025-02-24T17:00:00Z\",\"day\":\"2025-02-25\",\"zone\":\"UTC\",\"result\":"
+        "\"ERROR\"}\n");
+    l = look();
+    ok(!l.unreadable && strspn(l.last_why, "A") == LEDGER_WHY - 1, "a name and a value of escapes");
+}
+
 static void test_lock(void)
 {
     struct err e = ERR_NONE;
@@ -186,13 +217,15 @@ static void test_lock(void)
 
 int main(void)
 {
-    plan(31);
+    plan(33);
     if (!mkdtemp(dir))
         return 1;
     test_lines();
     test_damage();
     test_counter();
     test_gap();
+    test_gap_is_turned_to_hold();
+    test_escapes();
     test_lock();
     unlink(path_of(LEDGER_FILE "-lock"));
     unlink(path_of(LEDGER_FILE));

@@ -16,11 +16,12 @@ int main(void)
 {
     char name[ZONE_NAME], small[4] = "x";
 
-    plan(21);
+    plan(23);
     setenv("TZ", "Asia/Tokyo", 1);
     ok(zone_exists("Asia/Tokyo") && zone_exists("UTC"), "zones there are");
     ok(!zone_exists("Asia/Edo") && !zone_exists("") && !zone_exists("../passwd"), "and are not");
     ok(!zone_exists("/etc/localtime") && !zone_exists("Asia/Tokyo;ls"), "nor what is no name");
+    ok(!zone_exists("Asia") && !zone_exists("leapseconds"), "nor a folder, or a list");
     is_int(zone_day("UTC", 0), 0, "the first day");
     is_int(zone_day("UTC", -1), -1, "and the one before it");
     is_int(zone_day("UTC", 86399999), 0, "the last ms of a day");
@@ -41,6 +42,9 @@ int main(void)
     setenv("TZ", ":Europe/Berlin", 1);
     zone_here(name);
     ok(!strcmp(name, "Europe/Berlin"), "with a colon as well");
+    setenv("TZ", ":/usr/share/zoneinfo/Asia/Tokyo", 1);
+    zone_here(name);
+    ok(!strcmp(name, "Asia/Tokyo"), "or as the path of its file");
     setenv("TZ", "JST-9", 1);
     zone_here(name);
     ok(!strcmp(name, "UTC"), "one that is not named is taken for UTC");
