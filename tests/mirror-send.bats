@@ -657,6 +657,29 @@ end_stream() { # STATUS
     flush_gives 0 1,0,0 1,0,0
 }
 
+@test "a configuration that changes in the midst of a run is obeyed from the next batch on" {
+    serve
+    conf
+    scans 1 60 | ms -q --leg primary
+    waits mirror 60
+    rules '/m' wait
+    background flush mirror-send -c "$config" -q --flush
+    wait_until 10 came /m 1
+    jq '.mirror_mode = false' "$config" >anew
+    mv anew "$config"
+    touch there/go
+    wait "$pid"
+    n=$(waiting mirror)
+    [ "$n" -ge 20 ]
+    [ "$n" -lt 60 ]
+    [ "$(seen /m | wc -l)" -eq $((60 - n)) ]
+    # So is another address.
+    jq '.mirror_mode = true | .mirror_endpoint |= sub("/m$"; "/other")' "$config" >anew
+    mv anew "$config"
+    flush_gives 0 0,0,0 "$n,0,0"
+    [ "$(seen /other | wc -l)" -eq "$n" ]
+}
+
 @test "a mirror leg that was killed keeps nothing from the primary" {
     serve
     conf
@@ -666,9 +689,13 @@ end_stream() { # STATUS
     legs_of "$stream"
     kill -9 "${legs[1]}"
     wait_until 10 stopped_or_gone "${legs[1]}"
-    scans 2 3 >&9
+    scans 2 2 >&9
+    wait_until 10 came /p 2
+    wait_until 10 grep -q 'wants to be started again' stream.err
+    scans 3 3 >&9
     wait_until 10 came /p 3
     end_stream 70
+    [ "$(grep -c 'wants to be started again' stream.err)" = 1 ]
     grep -q 'the process that sends to the mirror was ended by signal 9' stream.err
     flush_gives 0 0,0,0 2,0,0
 }

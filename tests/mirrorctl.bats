@@ -609,6 +609,51 @@ f = open(sys.argv[1], "a"); fcntl.lockf(f, fcntl.LOCK_EX, 1, 0); print(1, flush=
     jq_true -s 'map(.result) == ["ENABLED", "DISABLED"]' status/mirror_status.log
 }
 
+@test "ssh is ended by a signal when the change is made already: it is found out" {
+    local signal
+    everything
+    for signal in INT TERM KILL; do
+        rm -rf calls status/*
+        cp before.json handheld/config.json
+        ssh_at 2 '"$@" >/dev/null; kill -'"$signal"' $$'
+        run_split mirrorctl enable
+        assert_status 0
+        [ "$(jq .mirror_mode handheld/config.json)" = true ]
+    done
+}
+
+@test "a push that outlives its connection changes nothing any more" {
+    everything
+    ssh_at 2 'cat >late.in; mkfifo late
+        ("$@" <late; touch over) >late.out 2>&1 &
+        (head -c 9 late.in; until [ -e go ]; do sleep 0.05; done; tail -c +10 late.in) >late 2>/dev/null &
+        until ls handheld/config.json.mirrorctl.* >/dev/null 2>&1; do sleep 0.05; done
+        exit 255'
+    run_split mirrorctl enable
+    assert_status 69
+    touch go
+    wait_until 20 test -e over
+    not_begun
+}
+
+@test "a counter that cannot be written: the ledger does not go on saying ENABLED" {
+    everything
+    mkdir -p status/ok_counter/x
+    run_split mirrorctl enable
+    assert_status 73 'ok_counter'
+    untouched
+    [ "$(jq -rs '.[-1].result' status/mirror_status.log)" = DISABLED ]
+}
+
+@test "what ssh says in another coding is told all the same" {
+    everything
+    ssh_at 1 'printf "kaputt \377\376\n" >&2; exit 255'
+    run_split mirrorctl enable
+    assert_status 69 'kaputt'
+    grep -x mirrorctl-failed notified
+    jq_true -s '.[0].error | contains("kaputt \ufffd")' <(grep '^{' notified)
+}
+
 # --- disable -----------------------------------------------------------------------------------
 
 @test "disable without the handheld stops all that is here, and says what is left to do" {

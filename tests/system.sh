@@ -304,7 +304,10 @@ logs=/srv/rpi-server/logs
 lines() { within sh -c "zcat -f $logs/mirror_requests.log $logs/mirror_requests.log-* 2>/dev/null | wc -l"; }
 before=$(lines)
 [ "$before" -gt 0 ] || finding 'the log of the mirror is empty'
+mode=$(within stat -c '%U %G %a' "$logs/mirror_requests.log")
 want 0 systemctl start mirror-rotate.service
+[ "$(within stat -c '%U %G %a' "$logs/mirror_requests.log")" = "$mode" ] ||
+    finding 'no log in the place of the one that was rotated'
 want 0 sh -c "ls $logs/mirror_requests.log-* /var/lib/mirror/mirror_diff.log-*"
 [ "$(ledger | wc -l)" -gt 3 ] || finding 'the ledger was rotated'
 want 0 curl -sf -H 'Content-Type: application/json' -d '{"tag_id":"T1","order_id":"O1","location":"SHELF-01"}' \

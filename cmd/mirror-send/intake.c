@@ -5,7 +5,9 @@
 #include "store/queue.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 /* What is held at once: this runs on handhelds. */
@@ -121,6 +123,20 @@ static int put_some(size_t *i, struct err *e)
     return queue_commit(&queue, e);
 }
 
+/* What comes in goes on being stored, and to whoever is left to be sent to; but for the
+ * rest somebody has to run the command again. */
+static void look_after_legs(void)
+{
+    static bool said;
+    siginfo_t ended = {.si_pid = 0};
+
+    if (said || waitid(P_ALL, 0, &ended, WEXITED | WNOHANG | WNOWAIT) || !ended.si_pid)
+        return;
+    cli_warn("one of the processes that send has ended: this command wants to be started again");
+    said = true;
+}
+
+/* All of them, whoever is left to send them. */
 static int store_scans(void *ctx, struct err *e)
 {
     (void)ctx;
@@ -129,15 +145,14 @@ static int store_scans(void *ctx, struct err *e)
             return -1;
         queued += i - from;
         /* First to the leg: whoever reads our stdout may be slow. */
-        alone = write(wake, "", 1) < 0 && errno == EPIPE;
+        alone = alone || (write(wake, "", 1) < 0 && errno == EPIPE);
         cli_put(echo.data, echo.len);
         cli_flush();
         buf_clear(&echo);
-        if (alone)
-            return err_set(e, EX_SOFTWARE, "nobody is there to send it");
     }
     count = 0;
-    return 0;
+    look_after_legs();
+    return alone ? err_set(e, EX_SOFTWARE, "nobody is there to send it") : 0;
 }
 
 int intake_run(char **operands, int to, struct intake *out, struct err *e)

@@ -170,6 +170,7 @@ static int send_or_not(struct leg *l, struct delivered *out, struct err *e)
     if (l->which == PRIMARY || l->setup.mirror)
         return send_waiting(l, out, e);
     l->set_up_anew = false;
+    *out = (struct delivered){.again_ms = -1}; /* it may have been on a pass ago */
     return outbox_remaining(&l->outbox, &out->remaining, e);
 }
 

@@ -14,7 +14,7 @@
 
 #define BEGINS "mirrorctl-config "
 
-enum { TEXT_MAX = 1 << 20, ARGUMENTS = 40, SSH_FAILED = 255, AFTER_PUTTING = 71 };
+enum { TEXT_MAX = 1 << 20, ARGUMENTS = 40, SSH_FAILED = 255 };
 
 /* Both for a POSIX shell, in one line and without single quotes or "!", since the
  * login shell that hands them on may be any. $1 is the path. */
@@ -25,6 +25,10 @@ enum { TEXT_MAX = 1 << 20, ARGUMENTS = 40, SSH_FAILED = 255, AFTER_PUTTING = 71 
     "[ -r \"$f\" ] || { echo \"$f: $(id -un) may not read it\" >&2; exit 77; }; "                  \
     "sum() { set -- $(sha256sum <\"$1\"); echo \"$1\"; }; "                                        \
     "show() { echo \"" BEGINS "$(sum \"$f\")\" && cat \"$f\" && echo .; }; "
+
+/* A push that may still be at work there, behind a connection that is lost, finds nothing
+ * to rename any more. */
+#define STOP "rm -f \"$f\".mirrorctl.??????; "
 
 /* $2 is the hash of what it must be, $3 of what comes on stdin. The new file is whole
  * and on the disk before it has the name; it takes mode and owner from the old one. */
@@ -202,18 +206,27 @@ static int ssh_fault(const struct child *c, struct err *e)
     return not_reached(c, e);
 }
 
-/* A status that the script gave: the handheld is as it was, but for AFTER_PUTTING. */
-static int script_fault(const struct child *c, struct err *e)
+/* With these the script says that the handheld is as it was. Any other may be that of a
+ * signal, which ended ssh or the script at any point. */
+static bool is_known(int status)
 {
     static const int known[] = {EX_NOINPUT, EX_UNAVAILABLE, EX_IOERR, EX_TEMPFAIL, EX_NOPERM};
-    const char *why = c->complaint[0] ? c->complaint : "it does not say why";
 
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
-        if (c->status == known[i])
-            return err_set(e, c->status, "%s: %s%s", handheld_name(), why,
-                           c->status == EX_IOERR      ? " (left as it was; is its disk full?)"
-                           : c->status == EX_TEMPFAIL ? "; left as it is, try again"
-                                                      : "");
+        if (status == known[i])
+            return true;
+    return false;
+}
+
+static int script_fault(const struct child *c, struct err *e)
+{
+    const char *why = c->complaint[0] ? c->complaint : "it does not say why";
+
+    if (is_known(c->status))
+        return err_set(e, c->status, "%s: %s%s", handheld_name(), why,
+                       c->status == EX_IOERR      ? " (left as it was; is its disk full?)"
+                       : c->status == EX_TEMPFAIL ? "; left as it is, try again"
+                                                  : "");
     return err_set(e, EX_UNAVAILABLE, "%s: the script there ended with status %d: %s",
                    handheld_name(), c->status, why);
 }
@@ -277,7 +290,7 @@ static int judge(const struct child *c, struct err *e)
         return 1;
     }
     script_fault(c, e);
-    return c->status && c->status != AFTER_PUTTING ? -1 : 1;
+    return is_known(c->status) ? -1 : 1;
 }
 
 /* 0; -1; 1: something may have been changed there. */
@@ -304,17 +317,22 @@ static int talk(struct talk *t, const char *script, const char *const *words, in
     return rc;
 }
 
-int handheld_read(int64_t limit_ms, struct buf *text, struct err *e)
+static int read_by(const char *script, int64_t limit_ms, struct buf *text, struct err *e)
 {
     const char *const words[] = {conf.config_path, NULL};
     struct talk t = {0};
-    int rc = talk(&t, SEE "show", words, limit_ms, e);
+    int rc = talk(&t, script, words, limit_ms, e);
 
     buf_free(text);
     if (rc)
         buf_free(&t.answer);
     *text = t.answer;
     return rc ? -1 : 0;
+}
+
+int handheld_read(int64_t limit_ms, struct buf *text, struct err *e)
+{
+    return read_by(SEE "show", limit_ms, text, e);
 }
 
 static int same(const struct buf *a, struct span b)
@@ -329,7 +347,7 @@ static int look_again(struct span old, struct span text, struct err *e)
     struct err own = ERR_NONE;
     int rc = 1;
 
-    if (!handheld_read(conf.timeout, &now, &own))
+    if (!read_by(SEE STOP "show", conf.timeout, &now, &own))
         rc = same(&now, text) ? 0 : same(&now, old) ? -1 : 1;
     buf_free(&now);
     if (rc > 0) {
@@ -462,7 +480,7 @@ int push_undo(struct push *p, struct err *e)
 
     if (!p->done)
         return 0;
-    rc = handheld_read(conf.timeout, &now, e);
+    rc = read_by(SEE STOP "show", conf.timeout, &now, e);
     if (!rc)
         rc = undo_in(p, &now, e);
     buf_free(&now);

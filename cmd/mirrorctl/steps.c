@@ -8,6 +8,7 @@
 #include "text/json.h"
 #include "text/rfc3339.h"
 #include "text/show.h"
+#include "text/utf8.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -67,14 +68,17 @@ static void log_line(const char *name, const char *result)
 
 static void tell(const char *name, const struct err *e)
 {
-    struct buf json = {0};
+    struct buf json = {0}, why = {0};
     struct err own = ERR_NONE;
 
-    if (!buf_printf(&json, "{\"command\":\"%s\",\"step\":\"%s\",\"status\":%d,\"error\":", command,
+    /* It may be what another program said, in any coding, cut anywhere. */
+    if (!utf8_mend(span_of(e->msg), sizeof e->msg, &why) &&
+        !buf_printf(&json, "{\"command\":\"%s\",\"step\":\"%s\",\"status\":%d,\"error\":", command,
                     name, e->status) &&
-        !json_quote(span_of(e->msg), &json) && !buf_addc(&json, '}') &&
+        !json_quote(buf_span(&why), &json) && !buf_addc(&json, '}') &&
         notify("mirrorctl-failed", buf_span(&json), &own) < 0)
         cli_warn("nobody is told: %s", own.msg);
+    buf_free(&why);
     buf_free(&json);
 }
 

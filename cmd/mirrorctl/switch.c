@@ -29,7 +29,7 @@ static const char *zone_of(const struct ledger *l, char here[static ZONE_NAME])
     return here;
 }
 
-/* The lock is ours. was: who had been noted last. */
+/* The lock is ours. was: what had been noted last; where nothing is added, what. */
 static int append(enum ledger_result what, enum ledger_result *was, struct err *e)
 {
     char here[ZONE_NAME];
@@ -38,12 +38,13 @@ static int append(enum ledger_result what, enum ledger_result *was, struct err *
 
     if (ledger_read(conf.status_dir, &l, e))
         return -1;
-    *was = l.turned;
     en.zone = zone_of(&l, here);
     if (what == LEDGER_DISABLED && l.turned == what)
         return 0; /* it is off already */
-    return ledger_append(conf.status_dir, &en, e) || ledger_read(conf.status_dir, &l, e) ||
-                   ledger_count(conf.status_dir, &l, en.ts_ms, e)
+    if (ledger_append(conf.status_dir, &en, e))
+        return -1;
+    *was = l.turned;
+    return ledger_read(conf.status_dir, &l, e) || ledger_count(conf.status_dir, &l, en.ts_ms, e)
                ? -1
                : 0;
 }
@@ -53,7 +54,7 @@ static int note(enum ledger_result what, enum ledger_result *was, struct err *e)
     struct lockfile l;
     int rc = ledger_lock(&l, conf.status_dir, conf.timeout, e);
 
-    *was = LEDGER_NONE;
+    *was = what;
     if (rc < 0)
         return -1;
     rc = rc ? append(what, was, e)
@@ -146,6 +147,7 @@ static int turn_on(struct push *p, struct err *e)
         return -1;
     }
     if (step("ledger", note(LEDGER_ENABLED, &was, e), e)) {
+        undo_ledger(was); /* the line may stand there, and only the counter not */
         undo_push(p);
         return -1;
     }

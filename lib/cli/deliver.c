@@ -45,6 +45,7 @@ struct run {
     struct sha256 keys; /* of the items of a batch body */
     int64_t owed;       /* sent and not yet told to on_success */
     bool stopped;       /* nothing more is to be tried now */
+    bool outdated;      /* what the caller gave is: d is not to be looked at any more */
     bool failing;       /* the endpoint was, before this batch */
     int64_t again;      /* the item that is to be tried again at once; 0: none */
     int64_t again_n;    /* for so many times by now */
@@ -558,8 +559,10 @@ static int send_all(struct run *r, bool *unpaid, struct err *e)
     if (outbox_rewind(&r->outbox, e))
         return -1;
     while (!rc && !r->stopped && !stop_signal()) {
-        if (r->how->go_on && !r->how->go_on(r->how->ctx))
+        if (r->how->go_on && !r->how->go_on(r->how->ctx)) {
+            r->outdated = true;
             break;
+        }
         if (r->again)
             stop_poll(NULL, 0, r->how->backoff_ms);
         rc = may_go(r, e);
@@ -601,7 +604,7 @@ static int with_lock(struct run *r, struct err *e)
     while (rc == 1) {
         rc = locked(r, e);
         lockfile_drop(&r->lock, 0);
-        if (rc || r->out->status || stop_signal())
+        if (rc || r->out->status || r->outdated || stop_signal())
             return rc;
         if (outbox_rewind(&r->outbox, e) || make_batch(r, e))
             return -1;
