@@ -46,7 +46,8 @@ verdict() { # STATUS NAME LOG
         echo "ok - fuzz $2"
     else
         echo "not ok - fuzz $2"
-        tail -n 30 "$3" | sed 's/^/# /'
+        grep -B 4 -A 14 -m 1 '^==.*ERROR' "$3" | cut -c -2000 | sed 's/^/# /' # what it says, and where
+        tail -n 8 "$3" | sed 's/^/# /'                                      # the input
     fi
     return "$1"
 }

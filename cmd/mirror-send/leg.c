@@ -240,16 +240,16 @@ static void pass(struct leg *l)
 
 /* --- its life ----------------------------------------------------------- */
 
-/* Takes what has come to wake it; true when nothing more will. */
-static bool last_call(const struct leg *l)
+/* Takes what has come to wake it; 1 when nothing more will, -1 when that cannot be known. */
+static int last_call(const struct leg *l)
 {
     char calls[512];
     ssize_t n;
 
     do
         n = read(l->wake, calls, sizeof calls);
-    while (n > 0);
-    return n == 0;
+    while (n > 0 || (n < 0 && errno == EINTR && !stop_signal()));
+    return !n ? 1 : errno == EAGAIN || errno == EINTR ? 0 : -1;
 }
 
 int leg_run(enum which leg, int wake, int next, struct tally *t)
@@ -257,7 +257,7 @@ int leg_run(enum which leg, int wake, int next, struct tally *t)
     static struct leg l;
     struct pollfd p = {.fd = wake, .events = POLLIN};
     struct err e = ERR_NONE;
-    bool last = false;
+    int last = 0;
 
     l = (struct leg){.which = leg, .wake = wake, .next = next, .t = t, .now = opt.now};
     cli_check(setup_open(&l.setup, opt.config, &e), &e);
@@ -266,6 +266,8 @@ int leg_run(enum which leg, int wake, int next, struct tally *t)
     cli_check(keep_open(&l.keep, &l.outbox.jobs, &e), &e);
     while (!last && !stop_signal()) {
         last = last_call(&l);
+        if (last < 0)
+            cli_warn("unable to hear of new records: %s", strerror(errno));
         pass(&l);
         if (l.status == EX_PROTOCOL || l.status == EX_SOFTWARE)
             break;
@@ -276,5 +278,5 @@ int leg_run(enum which leg, int wake, int next, struct tally *t)
     outbox_close(&l.outbox);
     store_close(&l.store);
     setup_close(&l.setup);
-    return l.status;
+    return last < 0 && !l.status ? EX_IOERR : l.status;
 }

@@ -5,7 +5,8 @@
 #include <stdbool.h>
 #include <string.h>
 
-enum { SECONDS_TEXT = 19, ROOM = 40 }; /* 2025-02-20T10:15:03 */
+enum { SECONDS_TEXT = 19, ROOM = 40 };       /* 2025-02-20T10:15:03 */
+enum { WHOLE_DIGITS = 17, FINE_DIGITS = 6 }; /* of a number that is one */
 
 static bool is_digit(char c)
 {
@@ -96,4 +97,68 @@ int instant_parse(struct span s, int64_t *us)
     if (s.n >= SECONDS_TEXT && s.p[4] == '-')
         return parse_date(s, us);
     return parse_number(s, us);
+}
+
+/* --- with an exponent --------------------------------------------------- */
+
+/* 0.digits * 10^point, without zeros in front. */
+struct spread {
+    char digits[WHOLE_DIGITS + FINE_DIGITS];
+    int count; /* of those there is room for */
+    int64_t point;
+};
+
+static void read_spread(const char *p, const char *end, struct spread *n)
+{
+    bool whole = true;
+
+    *n = (struct spread){.count = 0};
+    for (; p < end; p++) {
+        if (*p == '.') {
+            whole = false;
+            continue;
+        }
+        n->point += whole - (!n->count && *p == '0');
+        if ((n->count || *p != '0') && n->count < (int)sizeof n->digits)
+            n->digits[n->count++] = *p;
+    }
+}
+
+static int64_t exponent_of(const char *p, const char *end)
+{
+    bool negative = *p == '-';
+    int64_t n = 0;
+
+    p += negative || *p == '+';
+    for (; p < end; p++)
+        n = n < INT64_C(1000000000000) ? 10 * n + (*p - '0') : n;
+    return negative ? -n : n;
+}
+
+int instant_number(struct span s, int64_t *us)
+{
+    const char *end = s.p + s.n, *e = s.p;
+    bool negative = *s.p == '-';
+    char text[1 + WHOLE_DIGITS + 1 + FINE_DIGITS];
+    struct spread n;
+    size_t at = 0;
+
+    while (e < end && (*e | 32) != 'e')
+        e++;
+    if (e == end)
+        return parse_number(s, us);
+    read_spread(s.p + negative, e, &n);
+    n.point += exponent_of(e + 1, end);
+    if (!n.count || n.point <= -FINE_DIGITS)
+        return parse_number(SPAN("0"), us);
+    if (n.point > WHOLE_DIGITS)
+        return -1;
+    if (negative)
+        text[at++] = '-';
+    for (int64_t i = n.point < 1 ? n.point - 1 : 0; i < n.point + FINE_DIGITS; i++) {
+        if (i == n.point)
+            text[at++] = '.';
+        text[at++] = i >= 0 && i < n.count ? n.digits[i] : '0';
+    }
+    return parse_number((struct span){text, at}, us);
 }

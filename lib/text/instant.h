@@ -15,4 +15,8 @@
 /* Microseconds since 1970. 0, or -1: it is none, and *us is left alone. */
 int instant_parse(struct span s, int64_t *us);
 
+/* The same of a JSON number, which has one instant however it is spelled: 17400465035e-1
+ * is 1740046503.5. */
+int instant_number(struct span s, int64_t *us);
+
 #endif

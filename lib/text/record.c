@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FIRST_BUCKETS = 64, NAMES_KEPT = 4096, EXPONENT_MAX = 9999, INSTANT_ROOM = 64 };
+enum { FIRST_BUCKETS = 64, NAMES_KEPT = 4096, EXPONENT_MAX = 9999 };
 
 /* What kind of value the bytes of a digest are. */
 static const uint64_t as_kind[] = {0x9e3779b97f4a7c15u, 0xbf58476d1ce4e5b9u, 0x94d049bb133111ebu,
@@ -282,37 +282,11 @@ static int form_value(const struct json_value *v, struct buf *text, struct form 
     return 0;
 }
 
-/* 17400465035e-1 is 1740046503.5 is 1740046503.50. */
-static int number_instant(const struct number *n, int64_t *us)
-{
-    char text[INSTANT_ROOM], *at = text;
-    int point;
-
-    if (n->exponent > 18 || n->exponent < -30)
-        return -1;
-    if (n->negative)
-        *at++ = '-';
-    if (n->exponent >= 0) {
-        at += snprintf(at, 24, "%llu", (unsigned long long)n->digits);
-        memset(at, '0', (size_t)n->exponent);
-        return instant_parse((struct span){text, (size_t)(at - text) + (size_t)n->exponent}, us);
-    }
-    /* Zeros in front, as many as the point needs. */
-    point =
-        snprintf(at, 40, "%0*llu", 1 - n->exponent, (unsigned long long)n->digits) + n->exponent;
-    memmove(at + point + 1, at + point, (size_t)-n->exponent);
-    at[point] = '.';
-    at += point + 1 - n->exponent;
-    return instant_parse((struct span){text, (size_t)(at - text)}, us);
-}
-
 static bool form_instant(const struct json_value *v, const struct form *f, int64_t *us)
 {
-    if (f->as == as_kind[JSON_STRING])
-        return !instant_parse(f->bytes, us);
-    if (f->as == as_large) /* digits beyond a microsecond do not count */
-        return !instant_parse(v->raw, us);
-    return f->as == as_kind[JSON_NUMBER] && !number_instant(&f->room.number, us);
+    if (v->kind == JSON_NUMBER)
+        return !instant_number(v->raw, us);
+    return v->kind == JSON_STRING && !instant_parse(f->bytes, us);
 }
 
 /* --- a record ----------------------------------------------------------- */

@@ -54,7 +54,7 @@ static bool good(const struct record_rules *rules, const struct value *v)
     return false;
 }
 
-/* Its decimal digits with a point, where they are not too many. */
+/* By all of its decimal digits, and a point. */
 static bool number_time(const struct value *v, int64_t *us)
 {
     struct buf text = {0};
@@ -64,14 +64,12 @@ static bool number_time(const struct value *v, int64_t *us)
     for (size_t i = 0; i < v->exponent.n && point < 1000000000; i++)
         point = 10 * point + (v->exponent.p[i] - '0');
     point = (v->exponent_negative ? -point : point) + v->shift;
-    if (!v->ndigits)
+    if (!v->ndigits || point < -40)
         return !instant_parse(SPAN("0"), us);
-    if (v->ndigits > 19)
-        return false;
-    if (point - (int64_t)v->ndigits < -30 || point > 40)
+    if (point > 40)
         return false;
     buf_adds(&text, v->negative ? "-" : "");
-    for (int64_t i = point < 1 ? point - 1 : 0; i < (int64_t)v->ndigits || i < point; i++) {
+    for (int64_t i = point < 1 ? point - 1 : 0; i < (int64_t)v->ndigits || i <= point; i++) {
         if (i == point)
             buf_addc(&text, '.');
         buf_addc(&text, i >= 0 && i < (int64_t)v->ndigits ? v->digits[i] : '0');

@@ -46,14 +46,52 @@ static const char *const bad[] = {"",
                                   "100000000000000000",
                                   "yesterday"};
 
+/* JSON numbers, one way and the other. */
+static const struct {
+    const char *text;
+    int64_t us;
+} numbers[] = {
+    {"1740046503.5", T * 1000000 + 500000},
+    {"17400465035e-1", T * 1000000 + 500000},
+    {"1.7400465035E+9", T * 1000000 + 500000},
+    {"0.00017400465035e13", T * 1000000 + 500000},
+    {"1740046503.123456789012345678901234", T * 1000000 + 123456},
+    {"1740046503123456789012345678901234e-24", T * 1000000 + 123456},
+    {"174004650312345678901234567890.1234e-20", T * 1000000 + 123456},
+    {"-5e-1", -500000},
+    {"-0e9", 0},
+    {"5e-6", 5},
+    {"5e-7", 0},
+    {"1e-999999999999999999999999", 0},
+    {"1e10", INT64_C(10000000000000000)},
+    {"1e11", INT64_C(100000000000000)},
+    {"1.0e16", INT64_C(10000000000000000)},
+};
+
+static const char *const too_far[] = {"1e17", "100000000000000000.5", "0.1e18",
+                                      "9e999999999999999999999"};
+
+static void test_numbers(void)
+{
+    int64_t us;
+
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+        ok(!instant_number(span_of(numbers[i].text), &us) && us == numbers[i].us, "%s",
+           numbers[i].text);
+    for (size_t i = 0; i < sizeof too_far / sizeof *too_far; i++)
+        ok(instant_number(span_of(too_far[i]), &us) == -1, "no instant: %s", too_far[i]);
+}
+
 int main(void)
 {
     int64_t us;
 
-    plan((int)(sizeof good / sizeof *good + sizeof bad / sizeof *bad));
+    plan((int)(sizeof good / sizeof *good + sizeof bad / sizeof *bad +
+               sizeof numbers / sizeof *numbers + sizeof too_far / sizeof *too_far));
     for (size_t i = 0; i < sizeof good / sizeof *good; i++)
         ok(!instant_parse(span_of(good[i].text), &us) && us == good[i].us, "%s", good[i].name);
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         ok(instant_parse(span_of(bad[i]), &us) == -1, "no instant: %s", bad[i]);
+    test_numbers();
     return done();
 }
