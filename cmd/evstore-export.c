@@ -33,6 +33,7 @@ static const char usage[] =
     "      --until-ts TIME      ts_device not later than TIME\n"
     "      --unsynced           only events not marked synced\n"
     "      --after CURSOR       only what was committed after CURSOR (or: start)\n"
+    "      --up-to CURSOR       only what was committed up to CURSOR\n"
     "      --limit N            at most N, the first in commit order\n"
     "      --order hlc|seq      order of clocks, or of commits (the default with\n"
     "                           --after, --limit and --follow)\n"
@@ -58,6 +59,7 @@ enum {
     OPT_UNTIL,
     OPT_UNSYNCED,
     OPT_AFTER,
+    OPT_UP_TO,
     OPT_LIMIT,
     OPT_ORDER,
     OPT_FULL,
@@ -78,6 +80,7 @@ static const struct option options[] = {{"db", required_argument, NULL, 'd'},
                                         {"until-ts", required_argument, NULL, OPT_UNTIL},
                                         {"unsynced", no_argument, NULL, OPT_UNSYNCED},
                                         {"after", required_argument, NULL, OPT_AFTER},
+                                        {"up-to", required_argument, NULL, OPT_UP_TO},
                                         {"limit", required_argument, NULL, OPT_LIMIT},
                                         {"order", required_argument, NULL, OPT_ORDER},
                                         {"full", no_argument, NULL, OPT_FULL},
@@ -94,7 +97,7 @@ static const struct option options[] = {{"db", required_argument, NULL, 'd'},
 
 static struct store store;
 static struct query query = {.limit = -1};
-static const char *after;
+static const char *after, *up_to;
 static const char *order;
 static bool full, seal, document, follow, conflicts, digest_only, filtered;
 
@@ -145,6 +148,9 @@ static bool filter_option(int c, char *arg)
     case OPT_AFTER:
         after = arg;
         break;
+    case OPT_UP_TO:
+        up_to = arg;
+        break;
     case OPT_LIMIT:
         query.limit = cli_number("--limit", arg, 0, INT64_MAX - 1);
         break;
@@ -175,8 +181,8 @@ static void check_options(void)
         cli_usage_error("only one of --seal, --document, --follow and --digest");
     if (conflicts && (filtered || full || document || follow || digest_only || order))
         cli_usage_error("--conflicts goes with --seal only");
-    if (follow && query.limit >= 0)
-        cli_usage_error("--follow has no --limit");
+    if (follow && (query.limit >= 0 || up_to))
+        cli_usage_error("--follow has no end: no --limit, no --up-to");
     if (follow && order && strcmp(order, "seq"))
         cli_usage_error("--follow is in commit order");
     if (query.newest && (after || seal))
@@ -264,6 +270,8 @@ static int64_t seen_up_to(const struct printed *p, bool *more)
 
     *more = false;
     cli_check(query_newest(&store, &newest, &e), &e);
+    if (query.up_to.set)
+        newest = query.up_to.v;
     if (query.newest) { /* it began with the last one there is */
         *more = p->more;
         return newest;
@@ -493,6 +501,18 @@ static void follow_store(void)
     buf_free(&lines);
 }
 
+/* A cursor before the one it begins after: nothing is between them, and the cursor to go
+ * on from would lead backwards. */
+static void resolve_end(void)
+{
+    struct err e = ERR_NONE;
+
+    cli_check(cursor_resolve(&store, up_to, &query.up_to.v, &e), &e);
+    query.up_to.set = true;
+    if (query.up_to.v < query.after)
+        cli_usage_error("--up-to: %s is before %s", up_to, after);
+}
+
 int main(int argc, char **argv)
 {
     struct err e = ERR_NONE;
@@ -504,6 +524,8 @@ int main(int argc, char **argv)
     cli_on_exit(close_store);
     if (after)
         cli_check(cursor_resolve(&store, after, &query.after, &e), &e);
+    if (up_to)
+        resolve_end();
     progress_start(&progress, "events", 0);
     if (follow) {
         follow_store();

@@ -102,7 +102,7 @@ ends_with() {
     put there e1
     local -a wrong=(--nonsense operand '--order up' '--entity case' '--entity /1' '--entity case/'
         '--limit -1' '--limit x' '--since-ts yesterday' '--until-ts 1.5' '--seal --document'
-        '--seal --follow' '--seal --digest' '--document --follow' '--follow --limit 5'
+        '--seal --follow' '--seal --digest' '--document --follow' '--follow --limit 5' '--follow --up-to start'
         '--follow --order hlc' '--conflicts --full' '--conflicts --type T' '--conflicts --digest'
         '--progress loud')
     for w in "${wrong[@]}"; do
@@ -351,6 +351,34 @@ ends_with() {
     assert_out ''
     run_split evstore-export -d other.db --follow --after "$(cursor_at 1)"
     assert_status 76
+}
+
+@test "--up-to ends at a cursor: the store as it was then" {
+    put mkevents 20
+    before=$(evstore-export --digest)
+    end=$(cursor_at 20)
+    evstore-export --full >lines
+    put mkevents 10 later
+    run_split evstore-export --digest --up-to "$end"
+    assert_out "$before"
+    evstore-export --full --up-to "$end" | cmp lines -
+    run_split evstore-export --after "$(cursor_at 5)" --up-to "$end" --seal
+    [ "$(tail -n 1 "$OUT" | jq -c '.lifeboat_end | [.count, .to]')" = '[15,"'"$end"'"]' ]
+    run_split evstore-export --up-to "$end" --limit 7 --document
+    jq_true --arg to "$(cursor_at 7)" '.events_count == 7 and .has_more and .next_cursor == $to' "$OUT"
+    run_split evstore-export --after "$(cursor_at 13)" --up-to "$end" --limit 7 --document
+    jq_true --arg to "$end" '.events_count == 7 and (.has_more | not) and .next_cursor == $to' "$OUT"
+    run_split evstore-export --up-to "$end" --order newest --limit 1
+    [ "$(ids)" = "$(tail -n 1 <(evstore-export --order seq --up-to "$end") | jq -r .event_id) " ]
+    run_split evstore-export --up-to "$(store_id):0:00000000"
+    assert_out ''
+    run_split evstore-export --up-to start --digest
+    assert_out "lifeboat1 0 $(printf '%032d' 0)"
+    run_split evstore-export --after "$end" --up-to "$(cursor_at 5)"
+    assert_status 64 'is before'
+    evstore-append -q -d other.db < <(there e1)
+    run_split evstore-export -d other.db --up-to "$end"
+    assert_status 76 'of another store'
 }
 
 @test "a store rolled back to an older copy is 76 and says so" {

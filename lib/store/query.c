@@ -6,12 +6,12 @@
  * choose an index by what is really asked. */
 static int put_where(struct query *q, struct buf *b)
 {
-    static const char *const conditions[] = {" AND entity_type = ?2",    " AND entity_id = ?3",
-                                             " AND event_type = ?4",     " AND actor_id = ?5",
-                                             " AND correlation_id = ?6", " AND ts_device > ?7",
-                                             " AND ts_device <= ?8",     " AND synced = 0"};
-    const bool wanted[] = {q->entity_type, q->entity_id, q->event_type, q->actor,
-                           q->correlation, q->since.set, q->until.set,  q->unsynced};
+    static const char *const conditions[] = {
+        " AND entity_type = ?2", " AND entity_id = ?3",      " AND event_type = ?4",
+        " AND actor_id = ?5",    " AND correlation_id = ?6", " AND ts_device > ?7",
+        " AND ts_device <= ?8",  " AND synced = 0",          " AND seq <= ?10"};
+    const bool wanted[] = {q->entity_type, q->entity_id, q->event_type, q->actor,    q->correlation,
+                           q->since.set,   q->until.set, q->unsynced,   q->up_to.set};
 
     if (buf_adds(b, " FROM events WHERE seq > ?1"))
         return -1;
@@ -56,6 +56,8 @@ static void bind_filters(const struct query *q, struct stmt *s, int64_t after)
         stmt_bind_int(s, 7, q->since.v);
     if (q->until.set)
         stmt_bind_int(s, 8, q->until.v);
+    if (q->up_to.set)
+        stmt_bind_int(s, 10, q->up_to.v);
 }
 
 /* Looking for each event whether it is large costs more than to know that none is. */

@@ -11,11 +11,12 @@ struct query {
     struct event_int since; /* ts_device later than this, Unix ms */
     struct event_int until; /* ts_device not later than this */
     bool unsynced;
-    int64_t after; /* seq greater than this */
-    int64_t limit; /* at most so many, the first in commit order; -1: all */
-    bool by_hlc;   /* (hlc, event_id) order, else commit order */
-    bool newest;   /* commit order backwards: the limit takes the last */
-    bool ids_only; /* read event_id, digest and seq only */
+    int64_t after;          /* seq greater than this */
+    struct event_int up_to; /* seq not greater than this */
+    int64_t limit;          /* at most so many, the first in commit order; -1: all */
+    bool by_hlc;            /* (hlc, event_id) order, else commit order */
+    bool newest;            /* commit order backwards: the limit takes the last */
+    bool ids_only;          /* read event_id, digest and seq only */
     /* A long payload is not read: its p is NULL, and row_payload is to be asked. */
     bool large_apart;
 
