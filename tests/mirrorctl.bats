@@ -622,18 +622,27 @@ f = open(sys.argv[1], "a"); fcntl.lockf(f, fcntl.LOCK_EX, 1, 0); print(1, flush=
     done
 }
 
-@test "a push that outlives its connection changes nothing any more" {
+# The push goes on there behind a lost connection; $@: calls of ssh that fail besides.
+late_push() {
     everything
     ssh_at 2 'cat >late.in; mkfifo late
         ("$@" <late; touch over) >late.out 2>&1 &
         (head -c 9 late.in; until [ -e go ]; do sleep 0.05; done; tail -c +10 late.in) >late 2>/dev/null &
         until ls handheld/config.json.mirrorctl.* >/dev/null 2>&1; do sleep 0.05; done
-        exit 255'
+        exit 255' "$@"
     run_split mirrorctl enable
     assert_status 69
     touch go
     wait_until 20 test -e over
     not_begun
+}
+
+@test "a push that outlives its connection changes nothing any more" {
+    late_push
+}
+
+@test "nor where only the undo gets through again" {
+    late_push 3 'exit 255'
 }
 
 @test "a counter that cannot be written: the ledger does not go on saying ENABLED" {

@@ -158,7 +158,9 @@ int instant_number(struct span s, int64_t *us)
     for (int64_t i = n.point < 1 ? n.point - 1 : 0; i < n.point + FINE_DIGITS; i++) {
         if (i == n.point)
             text[at++] = '.';
-        text[at++] = i >= 0 && i < n.count ? n.digits[i] : '0';
+        text[at++] = '0';
+        if (i >= 0 && i < n.count)
+            text[at - 1] = n.digits[i];
     }
     return parse_number((struct span){text, at}, us);
 }
