@@ -185,7 +185,7 @@ static int append_file(const char *operand, struct err *e)
 
     if (fd < 0)
         return -1;
-    line_open(&r, fd, cli_name(operand), cli.max_line);
+    cli_lines(&r, fd, cli_name(operand));
     rc = ingest_lines(&in, &r, e);
     line_close(&r);
     if (fd != STDIN_FILENO)

@@ -458,7 +458,7 @@ static int read_input(struct input *i, struct err *e)
     int rc;
 
     seal = (struct seal_check){0};
-    line_open(&r, i->fd, i->name, cli.max_line);
+    cli_lines(&r, i->fd, i->name);
     r.whole_only = follow;
     rc = ingest_lines(&in, &r, e);
     line_close(&r);

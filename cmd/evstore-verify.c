@@ -321,7 +321,7 @@ static int read_file(struct filecheck *c, const char *operand, struct err *e)
         return -1;
     if (!fstat(fd, &st) && S_ISREG(st.st_mode))
         found.progress.total = (uint64_t)st.st_size;
-    line_open(&r, fd, found.name, cli.max_line);
+    cli_lines(&r, fd, found.name);
     rc = filecheck_run(c, &r, e);
     line_close(&r);
     if (fd != STDIN_FILENO)

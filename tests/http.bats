@@ -1761,3 +1761,23 @@ syncs_of() { # PATH TYPE BODY
     [ "$(syncs_of /api/cloud/data_sync/history/u application/json records)" -ge 40 ]
     [ "$(evstore-export | wc -l)" -eq 121 ]
 }
+
+# --- memory ------------------------------------------------------------------------
+
+@test "a restore takes less than 16 MB, the evstore-restore that does it and all" {
+    "$build/tools/benchevents" 30000 9000 | sed '$!s/$/,/' >lines
+    {
+        printf '{"restore_session_id":"s","source_device_id":"d","events":[\n'
+        cat lines
+        echo '],"events_count":30000}'
+    } >large
+    export GATEWAY_INTERFACE=CGI/1.1 REQUEST_METHOD=POST REQUEST_URI=/api/dr/restore \
+        CONTENT_TYPE=application/json REMOTE_ADDR=127.0.0.1 HTTP_HOST=localhost CONTENT_LENGTH
+    CONTENT_LENGTH=$(stat -c %s large)
+    "$build/tools/measured" lifeboat.cgi <large >small
+    [ "$(sqlite3 "$LIFEBOAT_DB" 'SELECT count(*) FROM events')" = 30000 ]
+    rm "$LIFEBOAT_DB"*
+    LIFEBOAT_MEMORY=large "$build/tools/measured" lifeboat.cgi <large >more
+    [ "$(sqlite3 "$LIFEBOAT_DB" 'SELECT count(*) FROM events')" = 30000 ]
+    [ -n "$checker" ] || [ "$(awk '{ print ($3 < 16) }' small) $(awk '{ print ($3 > 30) }' more)" = '1 1' ]
+}

@@ -18,7 +18,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { LONG_BLOCK = 1 << 20 };
+enum { LONG_BLOCK = 1 << 20, SMALL_ROOM = 2 << 20 };
 
 struct cli cli;
 struct out cli_out = {.fd = STDOUT_FILENO};
@@ -312,6 +312,17 @@ static int64_t number_setting(const char *name, int64_t min, int64_t max, int64_
     return n;
 }
 
+static bool memory_is_short(void)
+{
+    const char *v = settings_get("MEMORY");
+
+    if (v && strcmp(v, "small") && strcmp(v, "large")) {
+        cli_warn("LIFEBOAT_MEMORY: %s: wants small or large", v);
+        leave(EX_CONFIG);
+    }
+    return v && !strcmp(v, "small");
+}
+
 void cli_start(const char *argv0, const char *usage)
 {
     const char *slash = strrchr(argv0, '/'), *v;
@@ -331,7 +342,15 @@ void cli_start(const char *argv0, const char *usage)
     cli.device = checked_name("DEVICE", NULL);
     cli.projectors = settings_get("PROJECTORS");
     cli.wait_s = (int)number_setting("WAIT", 0, 86400, 30);
+    cli.small = memory_is_short();
     clock_fix_ms(number_setting("NOW", 0, (INT64_C(1) << 48) - 1, -1));
+}
+
+void cli_lines(struct line_reader *r, int fd, const char *name)
+{
+    line_open(r, fd, name, cli.max_line);
+    if (cli.small)
+        r->room = SMALL_ROOM;
 }
 
 const char *cli_name(const char *operand)

@@ -13,6 +13,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "core/store.h"
+#include "text/line.h"
 #include "text/out.h"
 
 #include <stdbool.h>
@@ -28,6 +29,7 @@ struct cli {
     const char *site;
     const char *device;     /* NULL: the store's own */
     const char *projectors; /* NULL: the usual folders */
+    bool small;             /* memory is short: LIFEBOAT_MEMORY */
     int wait_s;
     bool quiet;
     enum progress_when progress;
@@ -72,6 +74,8 @@ char *cli_beside_build(const char *folder);
 /* Opens an operand for reading, "-" is stdin, or fails with 66. */
 int cli_open(const char *operand, struct err *e);
 const char *cli_name(const char *operand); /* for messages */
+/* line_open, with the longest line and the room that the command is to have. */
+void cli_lines(struct line_reader *r, int fd, const char *name);
 
 /* stdout. A failed write ends the run: by SIGPIPE when the reader has left,
  * else with 74. Whoever has something open gives it to cli_on_exit. */

@@ -81,7 +81,7 @@ static int read_through(struct input *i, bool sealed, struct out *o, struct err 
     struct line l;
     int rc = 0;
 
-    line_open(&r, i->fd, i->name, cli.max_line);
+    cli_lines(&r, i->fd, i->name);
     while (!rc && (got = line_next(&r, true, &l, e)) != LINE_EOF && !stop_signal()) {
         if (got == LINE_NONE)
             continue;

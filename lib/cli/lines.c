@@ -70,7 +70,7 @@ static int read_one(struct lines *in, const char *operand, struct progress *p, s
 
     if (fd < 0)
         return -1;
-    line_open(&in->reader, fd, cli_name(operand), cli.max_line);
+    cli_lines(&in->reader, fd, cli_name(operand));
     if (in->room)
         in->reader.room = in->room;
     do {

@@ -2,7 +2,8 @@
 
 struct store_settings cli_store_settings(bool bulk)
 {
-    return (struct store_settings){.device = cli.device, .wait_s = cli.wait_s, .bulk = bulk};
+    return (struct store_settings){
+        .device = cli.device, .wait_s = cli.wait_s, .bulk = bulk, .small = cli.small};
 }
 
 void cli_store(struct store *st, enum store_mode mode, bool bulk)

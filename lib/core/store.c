@@ -200,7 +200,10 @@ static int configure(struct store *st, struct err *e)
                 "PRAGMA temp_store = FILE; PRAGMA mmap_size = 0",
                 e))
         return db_error(&st->db, e, "open the store");
-    return st->set.bulk ? db_exec(&st->db, "PRAGMA cache_size = -32768", e) : 0;
+    if (!st->set.bulk)
+        return 0;
+    return db_exec(&st->db,
+                   st->set.small ? "PRAGMA cache_size = -6144" : "PRAGMA cache_size = -32768", e);
 }
 
 /* What is in the file: 1 a store, 0 nothing yet, -1 something else. */
@@ -635,11 +638,13 @@ int store_index_entities(struct store *st, struct err *e)
 
 int store_index(struct store *st, struct err *e)
 {
+    bool small = st->set.small;
+
     /* Sorting takes as much again as the page cache may have. */
     if (st->indexed)
         return 0;
-    if (shrink_cache(st, 16384, e) || exec_schema(st, late_indexes(), e) ||
-        shrink_cache(st, 8192, e))
+    if (shrink_cache(st, small ? 4096 : 16384, e) || exec_schema(st, late_indexes(), e) ||
+        shrink_cache(st, small ? 4096 : 8192, e))
         return -1;
     st->indexed = true;
     return 0;

@@ -30,7 +30,8 @@ enum store_mode {
 struct store_settings {
     const char *device; /* this box's name; NULL: kept in, or made with, the store */
     int wait_s;         /* how long to wait for the gate */
-    bool bulk;          /* many events are coming: a large page cache */
+    bool bulk;          /* many events are coming: a large page cache, */
+    bool small;         /* or not so large a one: memory is short */
 };
 
 struct store {

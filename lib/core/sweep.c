@@ -323,7 +323,7 @@ int sweep_run(struct sweep *s, struct err *e)
     int rc;
 
     if (!s->memory)
-        s->memory = SWEEP_MEMORY;
+        s->memory = s->st->set.small ? SWEEP_SMALL : SWEEP_MEMORY;
     w.chains = calloc(CHAINS, sizeof(struct entity *));
     if (!w.chains)
         return err_memory(e);
