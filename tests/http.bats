@@ -1633,6 +1633,46 @@ ledger() {
     mirror '.mirror == null and .status == "degraded" and (.problems[0] | contains("mirror_status.log"))'
 }
 
+@test "health says when it was backed up and drilled last, and what is wrong with that" {
+    serve
+    event n | evstore-append -q
+    upkeep() { asks 200 GET /api/dr/health && has "$@"; }
+    upkeep '.status == "healthy" and .backup == null and .drill == null'
+    mkdir status
+    now=$(date +%s%3N) hour=3600000
+    backup() { # HOURS-AGO [MORE MEMBERS]
+        printf '{"ts": %d, "kind":"hourly","ok":true,"last_ok":{"daily":%d,"hourly":%d}%s}\n' "$now" \
+            $((now - 20 * hour)) $((now - $1 * hour)) "${2-}" >status/backup.json
+    }
+    backup 2
+    echo '{"ts":'"$now"',"ok":true,"why":null,"events":1,"rto_ms":900,"rpo_ms":0}' >status/drill.json
+    upkeep --argjson now "$now" '.status == "healthy" and .problems == [] and .backup.last_ok.daily == $now - 72000000 and
+        .backup.kind == "hourly" and .drill == {ts: $now, ok: true, why: null, events: 1, rto_ms: 900, rpo_ms: 0}'
+    [ "$(wc -l <body)" = 1 ]
+    # The hourly ones have stopped; the newest of all counts.
+    backup 4
+    upkeep '.status == "degraded" and .problems == ["the newest backup is 4 hours old"]'
+    printf '{"ok":true,"last_ok":{"daily":%d}}' $((now - 29 * hour)) >status/backup.json
+    upkeep '.problems == []'
+    printf '{"ok":true,"last_ok":{"daily":%d}}' $((now - 31 * hour)) >status/backup.json
+    upkeep '.problems == ["the newest backup is 31 hours old"]'
+    printf '{"ok":true,"last_ok":{"daily":%d,"weekly":%d}}' $((now - 31 * hour)) $((now - hour)) >status/backup.json
+    upkeep '.problems == []'
+    echo '{"ok":false,"why":"ssh:box2: \u00e9teint\u0000","last_ok":{}}' >status/backup.json
+    echo '{"ts":'$((now - 240 * hour))',"ok":true}' >status/drill.json
+    upkeep '.problems == ["the last backup failed: ssh:box2: éteint\ufffd", "the last drill was 10 days ago"]'
+    jq -nc '{ok: false, why: ("é" * 400)}' >status/backup.json
+    echo '{"ts":1,"ok":false}' >status/drill.json
+    upkeep '.problems | .[0] == "the last backup failed: " + ("é" * 120) and .[1] == "the last drill failed"'
+    echo '{"ok":' >status/backup.json
+    echo '[]' >status/drill.json
+    upkeep '.backup == null and .drill == null and
+        (.problems | length == 2 and (.[0] | startswith("the last backup: ")) and (.[1] | contains("not an object")))'
+    rm status/*
+    mkdir status/backup.json
+    upkeep '.backup == null and (.problems | length == 1 and (.[0] | contains("backup.json")))'
+}
+
 # --- the stream, through the server ----------------------------------------------------
 
 # listen NAME TARGET [curl's options]: what comes goes to NAME.out, until it is ended.

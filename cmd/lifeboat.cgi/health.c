@@ -5,6 +5,7 @@
 #include "core/identity.h"
 #include "lifeboat.cgi/front.h"
 #include "lifeboat.cgi/mirror.h"
+#include "lifeboat.cgi/upkeep.h"
 #include "store/overview.h"
 #include "store/queueview.h"
 #include "store/restorelog.h"
@@ -230,6 +231,17 @@ static int put_mirror(struct health *h, struct err *e)
                : 0;
 }
 
+static int put_upkeep(struct health *h, struct err *e)
+{
+    char backup[UPKEEP_PROBLEM], drill[UPKEEP_PROBLEM];
+
+    return buf_adds(h->out, ",\"backup\":") || upkeep_backup(h->out, backup) ||
+                   buf_adds(h->out, ",\"drill\":") || upkeep_drill(h->out, drill) ||
+                   (backup[0] && add_problem(h, backup)) || (drill[0] && add_problem(h, drill))
+               ? err_memory(e)
+               : 0;
+}
+
 static int find_problems(struct health *h, bool there, struct err *e)
 {
     const struct overview *o = &h->seen;
@@ -257,7 +269,8 @@ int health_full(struct exchange *x, struct err *e)
     rc = (there && (store_snapshot(&x->store, e) || overview_read(&x->store, &h.seen, e))) ||
                  (!there && (h.seen.last_event_at = h.seen.free_bytes = -1, 0)) ||
                  put_store(&h, e) || put_restore(&h, e) || put_licence(&h, e) ||
-                 put_mirror(&h, e) || (there && put_queue(&h, e)) || find_problems(&h, there, e)
+                 put_mirror(&h, e) || put_upkeep(&h, e) || (there && put_queue(&h, e)) ||
+                 find_problems(&h, there, e)
              ? -1
              : 0;
     failed =

@@ -8,9 +8,9 @@
 #define DEFAULT_FILE "/etc/lifeboat/lifeboat.env"
 
 /* Every setting there is; lifeboat(7) explains each. */
-static const char *const keys[] = {"DB",         "SITE",       "DEVICE", "WAIT",  "PROJECTORS",
-                                   "CONFIG",     "ENV",        "NOW",    "KEY",   "HTTP_LOG",
-                                   "MIRROR_LOG", "MIRROR_DIR", "LED",    "MEMORY"};
+static const char *const keys[] = {"DB",         "SITE",       "DEVICE", "WAIT",   "PROJECTORS",
+                                   "CONFIG",     "ENV",        "NOW",    "KEY",    "HTTP_LOG",
+                                   "MIRROR_LOG", "MIRROR_DIR", "LED",    "MEMORY", "STATUS_DIR"};
 
 enum { KEYS = sizeof keys / sizeof *keys };
 

@@ -5,10 +5,10 @@ import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { once } from 'node:events';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { browser, count, device, isState, kept, makeEvents, noFaults, sha256, start, telling, upToDate, wake } from './browser.mjs';
 import { runAll, test, until } from './tap.mjs';
@@ -135,6 +135,27 @@ test('how the mirror did on each of the last 14 days', async () => {
         assert.equal(await page.locator('#mirror-days li').count(), 14);
         await shows(page, 'matched 14 days running: it can be trusted', Array(14).fill('OK'));
         await shows(page, 'turned off. It had matched 1 day running of 14', ['OK'], ['DISABLED']);
+    });
+});
+
+test('when the host was backed up and drilled last, and what is wrong with that', async () => {
+    const it = await up(await box('pi-upkeep', { key: false }));
+    const folder = join(dirname(it.store), 'status');
+    const note = (name, what) => writeFile(join(folder, `${name}.json`), JSON.stringify(what));
+    const now = Date.now();
+    run(it, 'evstore-append', ['-q'], makeEvents(1).join('\n'));
+    await mkdir(folder);
+    await withPage({}, async (page) => {
+        await page.getByText('pi-upkeep').first().waitFor();
+        assert.equal(await page.getByText('Backed up').count(), 0);
+        await note('backup', { ok: true, last_ok: { daily: now - 30 * 3600_000, hourly: now - 7200_000 } });
+        await note('drill', { ok: true, ts: now - 3 * 86_400_000, events: 1, rto_ms: 3000 });
+        await page.reload();
+        await page.locator('#host-facts', { hasText: '2 hours ago, hourly' }).waitFor();
+        await page.locator('#host-facts', { hasText: '3 days ago: 1 event back in 3 seconds, the same' }).waitFor();
+        await note('drill', { ok: false, ts: now - 60_000, why: 'the digests differ' });
+        await page.reload();
+        await page.locator('#host-problems', { hasText: 'the last drill failed: the digests differ' }).waitFor();
     });
 });
 

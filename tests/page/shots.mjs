@@ -18,6 +18,8 @@ const days = (results) => results.split('').map((r, i) => ({
 const busy = {
     per_minute: Array.from({ length: 60 }, (_, i) => Math.round(20 + 14 * Math.sin(i / 5) + (i * 7919 % 13))),
     extra: {
+        backup: { ok: true, kind: 'hourly', last_ok: { hourly: Date.now() - 1_260_000, daily: Date.now() - 50_000_000 } },
+        drill: { ok: true, ts: Date.now() - 200_000_000, events: 48_211, rto_ms: 3100, rpo_ms: 0 },
         mirror: { enabled: true, streak: 5, target: 14, days: days('--oonooeeooooo') },
         queue: {
             pending: 14, running: 1, failed: 2, dead_letters: 0, destinations: [

@@ -40,6 +40,8 @@ function facts(health, stats) {
     }
     const last = health.last_restore;
     const licence = health.licence;
+    const { backup, drill } = health;
+    const newest = Object.entries(backup?.last_ok ?? {}).sort((a, b) => b[1] - a[1])[0];
     fill($('host-facts'),
         term('Name', health.device_id ?? 'none yet'),
         term('Store', h('code', {}, health.store_id ?? 'none yet')),
@@ -51,6 +53,10 @@ function facts(health, stats) {
         health.restore_in_progress ? term('Restore', 'one is under way') :
             last && term('Last restore', `${last.status.toLowerCase().replace('_', ' ')}, ${
                 plural(last.events_received, 'event')} from ${last.source_device_name || last.source_device_id || 'an unnamed device'}`),
+        backup && term('Backed up', newest ? `${ago(newest[1])}, ${newest[0]}` : 'none that was good'),
+        drill && term('Drill', drill.ok
+            ? `${ago(drill.ts)}: ${plural(drill.events, 'event')} back in ${span(drill.rto_ms)}, the same`
+            : `${ago(drill.ts)}: failed`),
         term('Version', health.version));
 }
 
