@@ -27,11 +27,12 @@ PAGES := $(wildcard man/*.[1-8])
 
 # What is installed, as paths below PREFIX. Scripts that people call are beside the
 # commands; those that units call are not.
-SCRIPTS := $(patsubst scripts/%,bin/%,$(wildcard scripts/cloud-sync scripts/mirror-watch))
+SCRIPTS := $(patsubst scripts/%,bin/%,$(wildcard scripts/cloud-sync scripts/mirror-watch \
+	scripts/lifeboat-report))
 SHARE := $(addprefix share/lifeboat/,$(notdir $(wildcard scripts/standby scripts/backup scripts/dpkg-events \
 	scripts/serve)))
 CONF  := $(patsubst lib/config/%,share/lifeboat/%,$(wildcard lib/config/*.json))
-HTTPD := share/lifeboat/lighttpd.conf share/lifeboat/logrotate.conf
+HTTPD := $(addprefix share/lifeboat/,lighttpd.conf logrotate.conf alerts.yml settings.bash)
 HOOKS := $(patsubst scripts/%,share/lifeboat/%,$(wildcard scripts/notify.d/*))
 JQ    := $(patsubst lib/projectors/%,share/lifeboat/projectors/%,$(wildcard lib/projectors/*.jq))
 PAGE  := $(patsubst lib/%,share/lifeboat/%,$(shell find lib/page -type f | sort))

@@ -456,6 +456,8 @@ source "$top/tests/campaign-cache.bash"
 source "$top/tests/campaign-mirrorsend.bash"
 # shellcheck source=tests/campaign-http.bash
 source "$top/tests/campaign-http.bash"
+# shellcheck source=tests/campaign-maintain.bash
+source "$top/tests/campaign-maintain.bash"
 
 # --- material ------------------------------------------------------------------------
 
@@ -514,6 +516,7 @@ material() { # SIZE
     material_of_queue "$1" || return
     cache_material "$1" || return
     mirror_material "$1" || return
+    maintain_material "$1" || return
     rm all flagged reduced
     [ -z "$(compgen -G '*-wal')" ]
 }

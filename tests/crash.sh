@@ -323,7 +323,7 @@ onlooker() {
 random=(append create load local single in_place aside document sealed parts keep_flags
     project rebuild reduce ack send recv standby
     enqueue put_first dequeue complete give_up cached cleared once noted posted posted_once posted_back
-    mirrored)
+    mirrored maintained)
 several=(crowd pair)
 each=("${random[@]}" sender work flush)
 onlookers=(onlooker)

@@ -71,6 +71,7 @@ take_printed() { # SCENARIO
         printed=$(sed -E 's/"(token|idempotency_key)":"[0-9a-f-]*"/\1/g' out 2>/dev/null)
         ;;
     mirrored) printed=$(sed -E 's/"op_id":"[0-9a-f-]*"/op_id/' out 2>/dev/null) ;;
+    maintained) printed=$(sed -E 's/"(vacuum_)?ms":[0-9]+/\1ms/g' out 2>/dev/null) ;;
     ids) [ "$(grep -cxE '[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f-]{21}' out)" != 3000 ] ||
         ! sort -uc out || printed='3000, ascending' ;;
     noted) printed=$(without_ms out 2>/dev/null) ;;
@@ -234,7 +235,7 @@ all=0
 writes=(append create load leftover local single rejected in_place aside document sealed parts keep_flags
     standby sender project rebuild reduce listing ack send recv
     enqueue put_first dequeue complete give_up work flush cached cleared once noted
-    posted posted_once posted_back mirrored)
+    posted posted_once posted_back mirrored maintained)
 if [ $# -gt 1 ]; then set -- "${@:2}"; else set -- "${writes[@]}" "${!reads[@]}"; fi
 
 echo "# seed $seed (tests/faults.sh $seed)"

@@ -1450,7 +1450,7 @@ END
         asks 200 HEAD "$path"
         header_is Content-Type "$type"
         [ ! -s body ] || grep -q '^HTTP' body
-        header_is Content-Length '' || header_is Content-Length "$length" || [ "$path" = /api/dr/health ]
+        header_is Content-Length '' || header_is Content-Length "$length" || [[ $path =~ ^(/api/dr/health|/metrics)$ ]]
     done
     while read -r method path allow; do
         asks 405 "$method" "$path" -d ''
@@ -1498,12 +1498,12 @@ END
 strict='
     function bad(why) { print "line " NR ": " why ": " $0; broken = 1 }
     /^# HELP / { if (seen[$3]++) bad("named twice"); name = $3; typed = 0; if (NF < 4) bad("no help"); next }
-    /^# TYPE / { if ($3 != name || typed++) bad("TYPE without its HELP"); if ($4 !~ /^(gauge|counter)$/ || NF != 4) bad("type")
+    /^# TYPE / { if ($3 != name || typed++) bad("TYPE without its HELP"); if ($4 !~ /^(gauge|counter|histogram)$/ || NF != 4) bad("type")
         if (($4 == "counter") != ($3 ~ /_total$/)) bad("the name of a counter"); next }
     /^#/ || /^$/ { bad("nothing of the kind"); next }
     {
-        if (!match($0, /^[a-z_][a-z0-9_]*/) || substr($0, 1, RLENGTH) != name || !typed) bad("not of the metric above")
-        if ($0 !~ /^[a-z_][a-z0-9_]*(\{[a-z_]+="([^"\\]|\\["\\n])*"(,[a-z_]+="([^"\\]|\\["\\n])*")*\})? -?[0-9]+$/) bad("no sample")
+        if (!match($0, /^[a-z_][a-z0-9_]*/) || index(substr($0, 1, RLENGTH), name) != 1 || !typed) bad("not of the metric above")
+        if ($0 !~ /^[a-z_][a-z0-9_]*(\{[a-z_]+="([^"\\]|\\["\\n])*"(,[a-z_]+="([^"\\]|\\["\\n])*")*\})? -?[0-9]+(\.[0-9]+)?$/) bad("no sample")
         key = $0; sub(/ [^ ]*$/, "", key)
         if (sample[key]++) bad("twice")
     }
@@ -1529,6 +1529,8 @@ metric() { sed -n "s/^lifeboat_$1 //p" body; }
     header_is Content-Type 'text/plain; version=0.0.4'
     awk "$strict" body
     if command -v promtool >found; then promtool check metrics <./body; fi
+    # The first request is in the log by now.
+    [ "$(sed -n 's|^lifeboat_http_requests_total{route="/metrics",method="GET",code="2xx"} ||p' body)" = 1 ]
     [ "$(metric up) $(metric events) $(metric conflicts) $(metric events_unsynced)" = "1 30 1 $(sql 'SELECT count(*) FROM events WHERE synced = 0')" ]
     [ "$(metric events_unsynced)" -eq 26 ]
     [ "$(metric 'restores{status="COMPLETED"}') $(metric 'restores{status="PARTIAL"}')" = '1 1' ]

@@ -22,7 +22,7 @@ installed() {
         *) cmp "$c" "dest/usr/local/bin/${c##*/}" ;;
         esac
     done
-    for s in cloud-sync mirror-watch; do
+    for s in cloud-sync lifeboat-report mirror-watch; do
         cmp "$top/scripts/$s" "dest/usr/local/bin/$s"
         [ -x "dest/usr/local/bin/$s" ]
     done
@@ -30,7 +30,9 @@ installed() {
         cmp "$top/scripts/notify.d/$h" "dest/usr/local/share/lifeboat/notify.d/$h"
         [ -x "dest/usr/local/share/lifeboat/notify.d/$h" ]
     done
-    cmp "$top/scripts/logrotate.conf" dest/usr/local/share/lifeboat/logrotate.conf
+    for c in logrotate.conf alerts.yml settings.bash; do
+        cmp "$top/scripts/$c" "dest/usr/local/share/lifeboat/$c"
+    done
     for p in "$top"/man/*; do
         cmp "$p" "dest/usr/local/share/man/man${p##*.}/${p##*/}"
     done
@@ -53,7 +55,7 @@ installed() {
 
 @test "another PREFIX is in the paths of the units" {
     make -s -C "$top" -o all BUILD="${build##*/}" DESTDIR="$PWD/other" PREFIX=/usr install
-    grep -x 'ExecStart=/usr/bin/evstore-verify' other/usr/lib/systemd/system/lifeboat-verify.service
+    grep -x 'ExecStart=/usr/bin/kvcache -q purge' other/usr/lib/systemd/system/lifeboat-cache.service
     run_split grep -rI /usr/local other/usr/lib other/usr/share/lifeboat
     assert_status 1
 }

@@ -8,9 +8,25 @@
 #define DEFAULT_FILE "/etc/lifeboat/lifeboat.env"
 
 /* Every setting there is; lifeboat(7) explains each. */
-static const char *const keys[] = {"DB",         "SITE",       "DEVICE", "WAIT",   "PROJECTORS",
-                                   "CONFIG",     "ENV",        "NOW",    "KEY",    "HTTP_LOG",
-                                   "MIRROR_LOG", "MIRROR_DIR", "LED",    "MEMORY", "STATUS_DIR"};
+static const char *const keys[] = {"DB",
+                                   "SITE",
+                                   "DEVICE",
+                                   "WAIT",
+                                   "MEMORY",
+                                   "PROJECTORS",
+                                   "CONFIG",
+                                   "ENV",
+                                   "NOW",
+                                   "KEY",
+                                   "HTTP_LOG",
+                                   "MIRROR_LOG",
+                                   "MIRROR_DIR",
+                                   "LED",
+                                   "STATUS_DIR",
+                                   "HUB",
+                                   "BACKUP_TARGETS",
+                                   "BACKUP_RECIPIENTS",
+                                   "BACKUP_IDENTITY"};
 
 enum { KEYS = sizeof keys / sizeof *keys };
 

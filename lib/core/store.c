@@ -567,6 +567,22 @@ int store_commit(struct store *st, struct err *e)
     return 0;
 }
 
+int store_enter(struct store *st, struct err *e)
+{
+    if (gate_enter(&st->gate, st->path, st->set.wait_s, e))
+        return -1;
+    if (store_in_place(st))
+        return 0;
+    gate_leave(&st->gate);
+    return err_set(e, EX_PROTOCOL, "%s: replaced or removed while it was open: run this again",
+                   st->path);
+}
+
+void store_leave(struct store *st)
+{
+    gate_leave(&st->gate);
+}
+
 int store_snapshot(struct store *st, struct err *e)
 {
     int64_t ignored;

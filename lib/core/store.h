@@ -67,6 +67,11 @@ int store_begin(struct store *st, struct err *e);
 int store_commit(struct store *st, struct err *e);
 void store_rollback(struct store *st);
 
+/* The gate without a transaction, for what SQLite does outside of one: ANALYZE, VACUUM,
+ * a checkpoint. 76 as above. Between them nothing but such a statement. */
+int store_enter(struct store *st, struct err *e);
+void store_leave(struct store *st);
+
 /* For a reader that stays: a writer may have brought the store up to this version
  * since it was opened. Sets version. */
 int store_look_again(struct store *st, struct err *e);

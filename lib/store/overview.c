@@ -41,7 +41,7 @@ int overview_read(struct store *st, struct overview *o, struct err *e)
 {
     struct statvfs disk;
 
-    *o = (struct overview){.last_event_at = -1, .free_bytes = -1};
+    *o = (struct overview){.last_event_at = -1, .free_bytes = -1, .disk_bytes = -1};
     if (db_int(&st->db, "SELECT count(*) FROM events", &o->events, e) ||
         db_int(&st->db, "SELECT count(*) FROM conflicts", &o->conflicts, e) ||
         db_int(&st->db,
@@ -50,9 +50,12 @@ int overview_read(struct store *st, struct overview *o, struct err *e)
                &o->last_event_at, e) ||
         read_clock(st, o, e))
         return -1;
-    o->bytes = size_of(st->path, "") + size_of(st->path, "-wal");
-    if (!statvfs(st->path, &disk))
+    o->wal_bytes = size_of(st->path, "-wal");
+    o->bytes = size_of(st->path, "") + o->wal_bytes;
+    if (!statvfs(st->path, &disk)) {
         o->free_bytes = (int64_t)disk.f_bavail * (int64_t)disk.f_frsize;
+        o->disk_bytes = (int64_t)disk.f_blocks * (int64_t)disk.f_frsize;
+    }
     return 0;
 }
 
@@ -101,10 +104,15 @@ static int put_number(struct store *st, const char *name, const char *sql, struc
     return rc < 0 ? -1 : failed ? err_memory(e) : 0;
 }
 
-int overview_types(struct store *st, struct buf *out, struct err *e)
+int overview_events(struct store *st, struct buf *out, struct err *e)
 {
     return put_groups(st, "events_by_type",
-                      "SELECT entity_type, count(*) FROM events GROUP BY entity_type", out, e) ||
+                      "SELECT entity_type, count(*) FROM events GROUP BY entity_type", out, e);
+}
+
+int overview_types(struct store *st, struct buf *out, struct err *e)
+{
+    return overview_events(st, out, e) ||
                    put_groups(st, "entities_by_type",
                               "SELECT entity_type, count(*) FROM (SELECT DISTINCT entity_type, "
                               "entity_id FROM events) GROUP BY entity_type",
