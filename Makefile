@@ -28,10 +28,11 @@ PAGES := $(wildcard man/*.[1-8])
 # What is installed, as paths below PREFIX. Scripts that people call are beside the
 # commands; those that units call are not.
 SCRIPTS := $(patsubst scripts/%,bin/%,$(wildcard scripts/cloud-sync scripts/mirror-watch \
-	scripts/lifeboat-report))
+	scripts/lifeboat-report scripts/lifeboat-hub scripts/table-to-events))
 SHARE := $(addprefix share/lifeboat/,$(notdir $(wildcard scripts/standby scripts/backup scripts/dpkg-events \
 	scripts/serve)))
 CONF  := $(patsubst lib/config/%,share/lifeboat/%,$(wildcard lib/config/*.json))
+HUB   := $(patsubst lib/%,share/lifeboat/%,$(wildcard lib/hub/*.sql))
 HTTPD := $(addprefix share/lifeboat/,lighttpd.conf logrotate.conf alerts.yml settings.bash)
 HOOKS := $(patsubst scripts/%,share/lifeboat/%,$(wildcard scripts/notify.d/*))
 JQ    := $(patsubst lib/projectors/%,share/lifeboat/projectors/%,$(wildcard lib/projectors/*.jq))
@@ -40,7 +41,7 @@ UNITS := $(patsubst systemd/%,lib/systemd/system/%,$(wildcard systemd/*.service 
 MAN   := $(foreach p,$(PAGES),share/man/man$(subst .,,$(suffix $(p)))/$(notdir $(p)))
 BIN   := $(filter-out $(CGI),$(CMDS))
 INSTALLED := $(BIN:%=bin/%) $(SCRIPTS) $(CGI:%=lib/cgi-bin/%) $(MAN) $(JQ) $(CONF) $(HTTPD) $(SHARE) \
-	$(HOOKS) $(PAGE) $(UNITS)
+	$(HOOKS) $(PAGE) $(HUB) $(UNITS)
 AT = $(DESTDIR)$(PREFIX)
 
 all: $(CMDS:%=$(BUILD)/bin/%)
@@ -124,6 +125,8 @@ check-system: tests
 	tests/system.sh
 check-dualsend: tests
 	tests/dualsend.sh
+check-hub: tests
+	tests/hub.sh
 fuzz:
 	tests/fuzz.sh
 latency: tests
@@ -134,6 +137,7 @@ bench: tests
 	tests/bench-http.sh
 	tests/bench-mirror.sh
 	tests/bench-mirror-send.sh
+	tests/bench-hub.sh
 growth: tests
 	tests/growth.sh
 
@@ -147,6 +151,7 @@ install: all
 	@for f in $(JQ); do install -D -m 644 lib/projectors/$${f##*/} $(AT)/$$f || exit; done
 	@for f in $(CONF); do install -D -m 644 lib/config/$${f##*/} $(AT)/$$f || exit; done
 	@for f in $(PAGE); do install -D -m 644 lib/$${f#share/lifeboat/} $(AT)/$$f || exit; done
+	@for f in $(HUB); do install -D -m 644 lib/$${f#share/lifeboat/} $(AT)/$$f || exit; done
 	@for f in $(HOOKS); do install -D -m 755 scripts/notify.d/$${f##*/} $(AT)/$$f || exit; done
 	@for f in $(SHARE); do install -D -m 755 scripts/$${f##*/} $(AT)/$$f || exit; done
 	@for f in $(UNITS); do install -D -m 644 systemd/$${f##*/} $(AT)/$$f && \
@@ -155,7 +160,8 @@ uninstall:
 	@for f in $(INSTALLED); do rm -f $(AT)/$$f || exit; done
 	@rmdir $(AT)/share/lifeboat/page/js/views $(AT)/share/lifeboat/page/js \
 		$(AT)/share/lifeboat/page/icons $(AT)/share/lifeboat/page 2>/dev/null || :
-	@rmdir $(AT)/share/lifeboat/projectors $(AT)/share/lifeboat/notify.d $(AT)/share/lifeboat 2>/dev/null || :
+	@rmdir $(AT)/share/lifeboat/projectors $(AT)/share/lifeboat/notify.d $(AT)/share/lifeboat/hub \
+		$(AT)/share/lifeboat 2>/dev/null || :
 clean:
 	rm -rf build build-asan build-clang build-fuzz $(BUILD)
 
@@ -163,6 +169,6 @@ clean:
 .SECONDARY:
 .PHONY: all tests check lint check-asan check-valgrind check-crash check-faults check-stress \
 	check-workers check-rotate check-damage check-model check-mirror check-page check-load \
-	check-dualsend check-system fuzz latency bench growth \
+	check-dualsend check-system check-hub fuzz latency bench growth \
 	install uninstall clean FORCE
 .DELETE_ON_ERROR:

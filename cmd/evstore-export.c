@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "base/stop.h"
 #include "cli/cli.h"
+#include "core/copyrow.h"
 #include "core/cursor.h"
 #include "core/row.h"
 #include "core/watch.h"
@@ -40,6 +41,7 @@ static const char usage[] =
     "      --order newest       commits, the last first: --limit takes the last N\n"
     "      --full               ts_server, synced, acknowledged, created_at, seq too\n"
     "      --seal               end with a line that proves the rest whole\n"
+    "      --copy               rows for COPY of PostgreSQL: digest, columns, line\n"
     "      --document           one JSON document, as the HTTP API gives it\n"
     "      --follow             go on with new events as they are committed\n"
     "      --conflicts          the variants kept under ids that were taken\n"
@@ -64,6 +66,7 @@ enum {
     OPT_ORDER,
     OPT_FULL,
     OPT_SEAL,
+    OPT_COPY,
     OPT_DOCUMENT,
     OPT_FOLLOW,
     OPT_CONFLICTS,
@@ -85,6 +88,7 @@ static const struct option options[] = {{"db", required_argument, NULL, 'd'},
                                         {"order", required_argument, NULL, OPT_ORDER},
                                         {"full", no_argument, NULL, OPT_FULL},
                                         {"seal", no_argument, NULL, OPT_SEAL},
+                                        {"copy", no_argument, NULL, OPT_COPY},
                                         {"document", no_argument, NULL, OPT_DOCUMENT},
                                         {"follow", no_argument, NULL, OPT_FOLLOW},
                                         {"conflicts", no_argument, NULL, OPT_CONFLICTS},
@@ -99,7 +103,7 @@ static struct store store;
 static struct query query = {.limit = -1};
 static const char *after, *up_to;
 static const char *order;
-static bool full, seal, document, follow, conflicts, digest_only, filtered;
+static bool full, seal, copy, document, follow, conflicts, digest_only, filtered;
 
 static void close_store(void)
 {
@@ -162,7 +166,7 @@ static bool filter_option(int c, char *arg)
 
 static void form_option(int c, const char *arg)
 {
-    bool *const flags[] = {&full, &seal, &document, &follow, &conflicts, &digest_only};
+    bool *const flags[] = {&full, &seal, &copy, &document, &follow, &conflicts, &digest_only};
 
     if (c >= OPT_FULL && c <= OPT_DIGEST)
         *flags[c - OPT_FULL] = true;
@@ -179,7 +183,9 @@ static void check_options(void)
         cli_usage_error("--order: %s: wants hlc, seq or newest", order);
     if (seal + document + follow + digest_only > 1)
         cli_usage_error("only one of --seal, --document, --follow and --digest");
-    if (conflicts && (filtered || full || document || follow || digest_only || order))
+    if (copy && (document || follow || digest_only))
+        cli_usage_error("--copy goes with lines, and with --seal");
+    if (conflicts && (filtered || full || copy || document || follow || digest_only || order))
         cli_usage_error("--conflicts goes with --seal only");
     if (follow && (query.limit >= 0 || up_to))
         cli_usage_error("--follow has no end: no --limit, no --up-to");
@@ -191,7 +197,7 @@ static void check_options(void)
         query.limit++;
     query.by_hlc = order ? !strcmp(order, "hlc") : !after && query.limit < 0 && !follow;
     query.ids_only = digest_only;
-    query.large_apart = !follow && !digest_only;
+    query.large_apart = !follow && !digest_only && !copy;
     query.by_hlc = query.by_hlc && !digest_only; /* a sum needs no order */
     full = full || document;
 }
@@ -216,6 +222,20 @@ struct printed {
     int64_t newest; /* the highest seq among them */
     bool more;      /* backwards: the limit left some out */
 };
+
+static void print_row(const struct event *ev)
+{
+    static struct buf line, row;
+    struct err e;
+
+    line.len = row.len = 0;
+    if (event_write(ev, full, &line) ||
+        copyrow_event(ev, (struct span){line.data, line.len - 1}, &row)) {
+        err_memory(&e);
+        cli_die(&e);
+    }
+    cli_put(row.data, row.len);
+}
 
 static void print_event(const struct event *ev, const struct printed *p)
 {
@@ -249,7 +269,10 @@ static struct printed print_all(struct progress *progress)
         p.more = query.newest && query.limit >= 0 && p.count + 1 == (uint64_t)query.limit;
         if (p.more) /* this one was asked for to know that */
             break;
-        print_event(&ev, &p);
+        if (copy)
+            print_row(&ev);
+        else
+            print_event(&ev, &p);
         p.count++;
         if (ev.seq > p.newest)
             p.newest = ev.seq;
@@ -310,18 +333,23 @@ static void hash_output(struct sha256 *hash)
 static void put_seal(uint64_t count, struct sha256 *hash, const char *to)
 {
     struct seal s = {.count = count};
-    struct buf line = {0};
+    struct buf line = {0}, row = {0};
     struct err e;
 
     cli_out.tap = NULL;
     snprintf(s.from, sizeof s.from, "%s", after ? after : "start");
     snprintf(s.to, sizeof s.to, "%s", to);
-    if (sha256_text(hash, s.sha256) || seal_write(&s, &line)) {
+    if (sha256_text(hash, s.sha256) || seal_write(&s, &line) ||
+        (copy && copyrow_control((struct span){line.data, line.len - 1}, &row))) {
         err_memory(&e);
         cli_die(&e);
     }
-    cli_put(line.data, line.len);
+    if (copy)
+        cli_put(row.data, row.len);
+    else
+        cli_put(line.data, line.len);
     buf_free(&line);
+    buf_free(&row);
 }
 
 static void export_lines(struct progress *progress)
