@@ -28,19 +28,22 @@ PAGES := $(wildcard man/*.[1-8])
 # What is installed, as paths below PREFIX. Scripts that people call are beside the
 # commands; those that units call are not.
 SCRIPTS := $(patsubst scripts/%,bin/%,$(wildcard scripts/cloud-sync scripts/mirror-watch \
-	scripts/lifeboat-report scripts/lifeboat-hub scripts/table-to-events))
-SHARE := $(addprefix share/lifeboat/,$(notdir $(wildcard scripts/standby scripts/backup scripts/dpkg-events \
+	scripts/lifeboat-report scripts/lifeboat-hub scripts/lifeboat-follow scripts/lifeboat-drill \
+	scripts/table-to-events))
+SHARE := $(addprefix share/lifeboat/,$(notdir $(wildcard scripts/backup scripts/dpkg-events \
 	scripts/serve)))
 CONF  := $(patsubst lib/config/%,share/lifeboat/%,$(wildcard lib/config/*.json))
 HUB   := $(patsubst lib/%,share/lifeboat/%,$(wildcard lib/hub/*.sql))
-HTTPD := $(addprefix share/lifeboat/,lighttpd.conf logrotate.conf alerts.yml settings.bash)
+# What scripts have in common; sourced.
+SOURCED := $(patsubst scripts/%,share/lifeboat/%,$(wildcard scripts/*.bash))
+HTTPD := $(addprefix share/lifeboat/,lighttpd.conf logrotate.conf alerts.yml)
 HOOKS := $(patsubst scripts/%,share/lifeboat/%,$(wildcard scripts/notify.d/*))
 JQ    := $(patsubst lib/projectors/%,share/lifeboat/projectors/%,$(wildcard lib/projectors/*.jq))
 PAGE  := $(patsubst lib/%,share/lifeboat/%,$(shell find lib/page -type f | sort))
 UNITS := $(patsubst systemd/%,lib/systemd/system/%,$(wildcard systemd/*.service systemd/*.timer))
 MAN   := $(foreach p,$(PAGES),share/man/man$(subst .,,$(suffix $(p)))/$(notdir $(p)))
 BIN   := $(filter-out $(CGI),$(CMDS))
-INSTALLED := $(BIN:%=bin/%) $(SCRIPTS) $(CGI:%=lib/cgi-bin/%) $(MAN) $(JQ) $(CONF) $(HTTPD) $(SHARE) \
+INSTALLED := $(BIN:%=bin/%) $(SCRIPTS) $(CGI:%=lib/cgi-bin/%) $(MAN) $(JQ) $(CONF) $(HTTPD) $(SHARE) $(SOURCED) \
 	$(HOOKS) $(PAGE) $(HUB) $(UNITS)
 AT = $(DESTDIR)$(PREFIX)
 
@@ -113,6 +116,8 @@ check-rotate: tests
 	tests/rotate.sh
 check-damage: tests
 	tests/damage.sh
+check-follow: tests
+	tests/follow.sh
 check-model: tests
 	tests/model.sh
 check-mirror: tests
@@ -154,6 +159,7 @@ install: all
 	@for f in $(HUB); do install -D -m 644 lib/$${f#share/lifeboat/} $(AT)/$$f || exit; done
 	@for f in $(HOOKS); do install -D -m 755 scripts/notify.d/$${f##*/} $(AT)/$$f || exit; done
 	@for f in $(SHARE); do install -D -m 755 scripts/$${f##*/} $(AT)/$$f || exit; done
+	@for f in $(SOURCED); do install -D -m 644 scripts/$${f##*/} $(AT)/$$f || exit; done
 	@for f in $(UNITS); do install -D -m 644 systemd/$${f##*/} $(AT)/$$f && \
 		sed -i 's|/usr/local|$(PREFIX)|g' $(AT)/$$f || exit; done
 uninstall:
@@ -168,7 +174,7 @@ clean:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 .SECONDARY:
 .PHONY: all tests check lint check-asan check-valgrind check-crash check-faults check-stress \
-	check-workers check-rotate check-damage check-model check-mirror check-page check-load \
+	check-workers check-rotate check-damage check-follow check-model check-mirror check-page check-load \
 	check-dualsend check-system check-hub fuzz latency bench growth \
 	install uninstall clean FORCE
 .DELETE_ON_ERROR:

@@ -44,6 +44,7 @@ static const char usage[] =
     "      --copy               rows for COPY of PostgreSQL: digest, columns, line\n"
     "      --document           one JSON document, as the HTTP API gives it\n"
     "      --follow             go on with new events as they are committed\n"
+    "      --heartbeat SPAN     repeat the cursor when so long nothing was printed\n"
     "      --conflicts          the variants kept under ids that were taken\n"
     "      --digest             only the proof: lifeboat1 COUNT DIGEST\n"
     "  -q, --quiet              no progress\n"
@@ -64,6 +65,7 @@ enum {
     OPT_UP_TO,
     OPT_LIMIT,
     OPT_ORDER,
+    OPT_HEARTBEAT,
     OPT_FULL,
     OPT_SEAL,
     OPT_COPY,
@@ -86,6 +88,7 @@ static const struct option options[] = {{"db", required_argument, NULL, 'd'},
                                         {"up-to", required_argument, NULL, OPT_UP_TO},
                                         {"limit", required_argument, NULL, OPT_LIMIT},
                                         {"order", required_argument, NULL, OPT_ORDER},
+                                        {"heartbeat", required_argument, NULL, OPT_HEARTBEAT},
                                         {"full", no_argument, NULL, OPT_FULL},
                                         {"seal", no_argument, NULL, OPT_SEAL},
                                         {"copy", no_argument, NULL, OPT_COPY},
@@ -103,6 +106,7 @@ static struct store store;
 static struct query query = {.limit = -1};
 static const char *after, *up_to;
 static const char *order;
+static int64_t heartbeat_ms, said_at; /* 0: none; the boot clock at the last cursor */
 static bool full, seal, copy, document, follow, conflicts, digest_only, filtered;
 
 static void close_store(void)
@@ -172,6 +176,8 @@ static void form_option(int c, const char *arg)
         *flags[c - OPT_FULL] = true;
     else if (c == OPT_ORDER)
         order = arg;
+    else if (c == OPT_HEARTBEAT)
+        heartbeat_ms = cli_span_ms("--heartbeat", arg);
     else
         cli_option(c, arg);
 }
@@ -189,6 +195,8 @@ static void check_options(void)
         cli_usage_error("--conflicts goes with --seal only");
     if (follow && (query.limit >= 0 || up_to))
         cli_usage_error("--follow has no end: no --limit, no --up-to");
+    if (heartbeat_ms && !follow)
+        cli_usage_error("--heartbeat goes with --follow");
     if (follow && order && strcmp(order, "seq"))
         cli_usage_error("--follow is in commit order");
     if (query.newest && (after || seal))
@@ -482,6 +490,13 @@ static int check_place(const char *cursor, struct err *e)
     return cursor_resolve(&store, cursor, &seq, e);
 }
 
+static void say_cursor(const char *cursor)
+{
+    cli_putf("{\"lifeboat_cursor\":\"%s\"}\n", cursor);
+    cli_flush();
+    said_at = clock_boot_ms();
+}
+
 static int follow_wave(struct buf *lines, char cursor[CURSOR_TEXT], struct err *e)
 {
     int64_t last = query.after;
@@ -500,9 +515,19 @@ static int follow_wave(struct buf *lines, char cursor[CURSOR_TEXT], struct err *
     query.after = last;
     cli_put(lines->data, lines->len);
     if (n)
-        cli_putf("{\"lifeboat_cursor\":\"%s\"}\n", cursor);
-    cli_flush();
+        say_cursor(cursor);
     return more;
+}
+
+/* How long to wait for something to say. A reader who has heard nothing for longer
+ * than the heartbeat knows that this end is gone, not idle. */
+static int64_t next_beat(const char *cursor)
+{
+    if (!heartbeat_ms)
+        return -1;
+    if (clock_boot_ms() - said_at >= heartbeat_ms)
+        say_cursor(cursor);
+    return said_at + heartbeat_ms - clock_boot_ms();
 }
 
 static void follow_store(void)
@@ -516,11 +541,12 @@ static void follow_store(void)
     query.limit = WAVE;
     cli_check(watch_open(&w, &store, &e), &e);
     cursor_at(query.after, cursor);
+    said_at = clock_boot_ms() - heartbeat_ms;
     while (rc > 0 && !stop_signal()) {
         while ((rc = follow_wave(&lines, cursor, &e)) == 1 && !stop_signal())
             ;
         cli_check(rc, &e);
-        rc = watch_wait(&w, STDOUT_FILENO, &e);
+        rc = watch_wait_within(&w, STDOUT_FILENO, next_beat(cursor), &e);
         if (rc < 0 && errno == EPIPE)
             cli_reader_left();
         cli_check(rc, &e);

@@ -42,6 +42,8 @@ static const char usage[] =
     "      --max-line BYTES     longest line accepted (16777216)\n"
     "      --follow             receive a stream from evstore-export --follow\n"
     "      --source NAME        whose stream it is; its cursor is kept\n"
+    "      --acks               print each cursor, as it came, once it is stored\n"
+    "      --silence SPAN       end with 75 when nothing came for so long\n"
     "      --cursor-of NAME     print how far NAME has been received, or start\n"
     "      --status SESSION     print the log's line about a session\n"
     "      --list               print the whole restore log\n"
@@ -64,6 +66,8 @@ enum {
     OPT_ADOPT,
     OPT_FOLLOW,
     OPT_SOURCE,
+    OPT_ACKS,
+    OPT_SILENCE,
     OPT_CURSOR_OF,
     OPT_STATUS,
     OPT_LIST
@@ -84,6 +88,8 @@ static const struct option options[] = {{"db", required_argument, NULL, 'd'},
                                         {"max-line", required_argument, NULL, OPT_MAX_LINE},
                                         {"follow", no_argument, NULL, OPT_FOLLOW},
                                         {"source", required_argument, NULL, OPT_SOURCE},
+                                        {"acks", no_argument, NULL, OPT_ACKS},
+                                        {"silence", required_argument, NULL, OPT_SILENCE},
                                         {"cursor-of", required_argument, NULL, OPT_CURSOR_OF},
                                         {"status", required_argument, NULL, OPT_STATUS},
                                         {"list", no_argument, NULL, OPT_LIST},
@@ -104,8 +110,11 @@ static struct projection_report report;
 static size_t input_count;
 static const char *source, *cursor_of, *status_of;
 static char cursor[SEAL_CURSOR_MAX]; /* the last one received, not yet stored */
+static char stored[SEAL_CURSOR_MAX]; /* the last one that is */
 static int64_t under_cursor;         /* received up to the last cursor stored */
-static bool more, document, require_seal, dry_run, follow, list, bad_seal;
+static int64_t silence_ms;           /* 0: a sender may be silent for ever */
+static struct lockfile heard = {.fd = -1};
+static bool more, document, require_seal, dry_run, follow, acks, list, bad_seal;
 
 static void close_store(void)
 {
@@ -137,6 +146,8 @@ static void text_option(int c, const char *arg)
         in.intake.max_drift_ms = cli_span_ms("--max-drift", arg);
     else if (c == OPT_SOURCE)
         source = arg;
+    else if (c == OPT_SILENCE)
+        silence_ms = cli_span_ms("--silence", arg);
     else if (c == OPT_CURSOR_OF)
         cursor_of = arg;
     else if (c == OPT_STATUS)
@@ -157,6 +168,10 @@ static void check_options(int operands)
         cli_usage_error("operands are for restoring");
     if (follow && !source)
         cli_usage_error("--follow wants --source NAME, whose cursor is kept");
+    if (acks && !follow)
+        cli_usage_error("--acks goes with --follow");
+    if (silence_ms && !follow)
+        cli_usage_error("--silence goes with --follow");
     if (source && !follow)
         cli_usage_error("--source goes with --follow");
     if (source && !restore_session_ok(source))
@@ -187,6 +202,8 @@ static void parse_options(int argc, char **argv)
             in.intake.adopt_clock = true;
         else if (c == OPT_FOLLOW)
             follow = true;
+        else if (c == OPT_ACKS)
+            acks = true;
         else if (c == OPT_LIST)
             list = true;
         else
@@ -373,6 +390,11 @@ static struct restore_counts counts_now(void)
                                    (int64_t)t->conflicts, (int64_t)t->ahead};
 }
 
+static int put_ack(struct buf *out)
+{
+    return buf_printf(out, "{\"lifeboat_cursor\":\"%s\"}\n", stored);
+}
+
 static int before_commit(struct ingest *ingest, struct err *e)
 {
     run.now = counts_now();
@@ -383,7 +405,10 @@ static int before_commit(struct ingest *ingest, struct err *e)
             if (source_advance(&store, source, cursor, run.now.received - under_cursor, e))
                 return -1;
             under_cursor = run.now.received;
+            snprintf(stored, sizeof stored, "%s", cursor);
             cursor[0] = '\0';
+            if (acks && put_ack(&ingest->echo)) /* printed when this is committed */
+                return err_memory(e);
         }
     }
     return restore_renew(&store, &run, e);
@@ -395,11 +420,34 @@ static int on_line(struct ingest *ingest, const struct line *l, struct err *e)
     return document || !seal_check_read(&seal, l) ? 0 : err_memory(e);
 }
 
+/* A cursor that is stored already says only that the sender lives: that is answered,
+ * and noted by the time of a file, but no reason to write to the store. */
+static int on_heartbeat(void)
+{
+    struct buf line = {0};
+    struct err e;
+
+    if (!acks)
+        return 0;
+    if (put_ack(&line)) {
+        err_memory(&e);
+        cli_die(&e);
+    }
+    cli_put(line.data, line.len);
+    cli_flush();
+    buf_free(&line);
+    return 0;
+}
+
 /* The cursor goes into the store together with the events before it. */
 static int on_control(struct ingest *ingest, const char *reached)
 {
     if (!follow)
         return 0;
+    if (acks)
+        futimens(heard.fd, NULL);
+    if (!ingest->batch.count && !cursor[0] && !strcmp(reached, stored))
+        return on_heartbeat();
     snprintf(cursor, sizeof cursor, "%s", reached);
     ingest->pending = true;
     return 1;
@@ -460,6 +508,7 @@ static int read_input(struct input *i, struct err *e)
     seal = (struct seal_check){0};
     cli_lines(&r, i->fd, i->name);
     r.whole_only = follow;
+    r.patience_ms = silence_ms;
     rc = ingest_lines(&in, &r, e);
     line_close(&r);
     if (!rc && r.cut && !stop_signal())
@@ -623,16 +672,22 @@ static int restore(char **operands, int n)
 
 /* --- following ---------------------------------------------------------- */
 
+static const char *suffix_of(const char *what)
+{
+    static char suffix[80];
+
+    snprintf(suffix, sizeof suffix, "%s-%s", what, source);
+    return suffix;
+}
+
 static int receive(void)
 {
     struct err e = ERR_NONE;
     struct input i = {.name = "standard input", .fd = STDIN_FILENO};
-    char suffix[80];
     struct lockfile lock;
     int status;
 
-    snprintf(suffix, sizeof suffix, "source-%s", source);
-    cli_check(restore_lock(&lock, cli.db, suffix, &e), &e);
+    cli_check(restore_lock(&lock, cli.db, suffix_of("source"), &e), &e);
     run.kind = "follow";
     in.live = true;
     run.source_device = source;
@@ -640,6 +695,9 @@ static int receive(void)
         cli_check(uuid7_new(run.session, &e), &e);
     cli_store(&store, STORE_CREATE, false);
     store_is_open = true;
+    if (source_cursor(&store, source, stored, &e) ||
+        (acks && lockfile_open(&heard, cli.db, suffix_of("heard"), &e)))
+        cli_die(&e);
     if (prepare_intake(&e) || transact(restore_begin, &e))
         cli_die(&e);
     progress_start(&in.progress, "events", 0);
@@ -650,6 +708,7 @@ static int receive(void)
     status = finish(&e);
     if (status < 0)
         give_up(&e);
+    lockfile_close(&heard);
     lockfile_close(&lock);
     return status;
 }

@@ -22,7 +22,7 @@ installed() {
         *) cmp "$c" "dest/usr/local/bin/${c##*/}" ;;
         esac
     done
-    for s in cloud-sync lifeboat-report mirror-watch; do
+    for s in cloud-sync lifeboat-drill lifeboat-follow lifeboat-hub lifeboat-report mirror-watch table-to-events; do
         cmp "$top/scripts/$s" "dest/usr/local/bin/$s"
         [ -x "dest/usr/local/bin/$s" ]
     done
@@ -44,7 +44,7 @@ installed() {
     done
     diff -r "$top/lib/page" dest/usr/local/share/lifeboat/page
     cmp "$top/scripts/lighttpd.conf" dest/usr/local/share/lifeboat/lighttpd.conf
-    for s in standby backup dpkg-events serve; do
+    for s in backup dpkg-events serve; do
         [ -x "dest/usr/local/share/lifeboat/$s" ]
     done
     for u in "$top"/systemd/*; do

@@ -1,7 +1,7 @@
 #!/usr/bin/env bats
-# scripts/backup, and scripts/standby with an ssh that stays on this machine.
+# scripts/backup.
 
-# valgrind: is soon there|restores to the same digest
+# valgrind: restores to the same digest
 
 load helper
 
@@ -9,87 +9,7 @@ setup() {
     private_store
     mkdir fake backups
     PATH=$PWD/fake:$PATH
-    # ssh OPTIONS... HOST CMD...: runs CMD on the store of the standby.
-    cat >fake/ssh <<'END'
-#!/bin/sh
-echo "$$ $*" >>ssh.log
-while :; do
-    case $1 in
-    -o) shift 2 ;;
-    -*) shift ;;
-    *) break ;;
-    esac
-done
-shift
-LIFEBOAT_DB=far.db
-exec sh -c "exec $*"
-END
-    chmod +x fake/ssh
     mkevents 20 | evstore-append -q
-}
-
-far_digest() { evstore-export -d far.db --digest 2>/dev/null; }
-same() { [ "$(far_digest)" = "$(evstore-export --digest)" ]; }
-# The process that ssh became for the command whose line matches.
-ssh_pid() { sed -n "s/ .*$1.*//p" ssh.log | tail -n 1; }
-
-@test "standby: what is committed here is soon there" {
-    background live standby box2
-    wait_until 10 same
-    mkevents 30 late | evstore-append -q
-    wait_until 10 same
-    grep -q 'goes on from start' live.err
-}
-
-@test "standby: a new start goes on from the cursor the standby keeps" {
-    background live standby box2 here
-    wait_until 10 same
-    stop_background
-    mkevents 30 late | evstore-append -q
-    cursor=$(evstore-restore -d far.db --cursor-of here)
-    background again standby box2 here
-    wait_until 10 same
-    grep -qF "box2 goes on from $cursor" again.err
-    [ "$cursor" != start ]
-}
-
-@test "standby: it ends when the connection does, with no event to notice it by" {
-    background live standby box2
-    wait_until 10 same
-    kill "$(ssh_pid --follow)"
-    status=0
-    wait "$pid" || status=$?
-    [ "$status" -ne 0 ]
-}
-
-@test "standby: a cursor that does not fit ends it with 76" {
-    background live standby box2 here
-    wait_until 10 same
-    stop_background
-    rm lifeboat.db*
-    mkevents 5 | evstore-append -q
-    run_split standby box2 here
-    assert_status 76 'evstore-export:'
-}
-
-@test "standby: ssh asks nothing, trusts no strange host and notices a dead line" {
-    background live standby box2
-    wait_until 10 same
-    for o in BatchMode=yes StrictHostKeyChecking=yes ServerAliveInterval=5 ConnectTimeout=5; do
-        [ "$(grep -cF -- "-o $o" ssh.log)" -eq 2 ]
-    done
-}
-
-@test "standby: a host that is an option or holds a command is refused" {
-    for host in -oProxyCommand=x 'box;reboot' "box \$(reboot)" ''; do
-        run_split standby "$host"
-        assert_status 64
-    done
-    run_split standby box2 ''
-    assert_status 64
-    run_split standby box2 'name;reboot'
-    assert_status 64
-    [ ! -e ssh.log ]
 }
 
 # The newest finished backup.

@@ -49,11 +49,11 @@ void watch_clear(struct watch *w)
     watch_gate(w);
 }
 
-int watch_wait(struct watch *w, int out_fd, struct err *e)
+int watch_wait_within(struct watch *w, int out_fd, int64_t ms, struct err *e)
 {
     struct pollfd p[2] = {{.fd = w->fd, .events = POLLIN}, {.fd = out_fd, .events = 0}};
 
-    if (stop_poll(p, 2, -1) < 0) {
+    if (stop_poll(p, 2, ms) < 0) {
         if (errno == EINTR)
             return stop_signal() ? 0 : 1;
         return err_sys(e, EX_IOERR, "unable to wait for the store");
@@ -64,4 +64,9 @@ int watch_wait(struct watch *w, int out_fd, struct err *e)
     }
     watch_clear(w);
     return 1;
+}
+
+int watch_wait(struct watch *w, int out_fd, struct err *e)
+{
+    return watch_wait_within(w, out_fd, -1, e);
 }

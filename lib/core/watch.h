@@ -22,6 +22,9 @@ void watch_close(struct watch *w);
  * the reader of out_fd has left (EX_IOERR, errno EPIPE). */
 int watch_wait(struct watch *w, int out_fd, struct err *e);
 
+/* The same for at most ms, which is 1 as well; -1: without end. */
+int watch_wait_within(struct watch *w, int out_fd, int64_t ms, struct err *e);
+
 /* For a loop of one's own, which polls w->fd for POLLIN: call this when it is,
  * then look again. */
 void watch_clear(struct watch *w);

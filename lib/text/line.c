@@ -59,11 +59,12 @@ static int make_room(struct line_reader *r, bool wait)
     return grow(r, 2 * r->cap);
 }
 
-static bool readable(int fd, bool wait)
+/* 1; 0: not within the time there is; -1: a signal. */
+static int readable(const struct line_reader *r, bool wait)
 {
-    struct pollfd p = {.fd = fd, .events = POLLIN};
+    struct pollfd p = {.fd = r->fd, .events = POLLIN};
 
-    return (wait ? stop_poll(&p, 1, -1) : poll(&p, 1, 0)) > 0;
+    return wait ? stop_poll(&p, 1, r->patience_ms ? r->patience_ms : -1) : poll(&p, 1, 0);
 }
 
 /* How much to read: behind a long line no more than need be, for what is held of the
@@ -79,12 +80,16 @@ static size_t wanted(const struct line_reader *r)
 /* Reads once. LINE_OK: something came, or the end is known. */
 static enum line_result fill(struct line_reader *r, bool wait, struct err *e)
 {
-    int room = make_room(r, wait);
+    int room = make_room(r, wait), ready;
     ssize_t n;
 
     if (room < 0)
         return (enum line_result)err_set(e, EX_TEMPFAIL, "%s: out of memory", r->name);
-    if (room > 0 || !readable(r->fd, wait))
+    ready = room > 0 ? 0 : readable(r, wait);
+    if (!ready && wait && room <= 0)
+        return (enum line_result)err_set(e, EX_TEMPFAIL, "%s: nothing came for %lld s", r->name,
+                                         (long long)r->patience_ms / 1000);
+    if (ready <= 0)
         return LINE_NONE;
     n = read(r->fd, r->data + r->end, wanted(r));
     if (n < 0 && errno == EINTR)

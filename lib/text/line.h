@@ -44,8 +44,10 @@ struct line_reader {
     size_t scanned;         /* no LF before data[scanned] */
     uint64_t number, offset;
     bool eof, skipping;
-    bool whole_only; /* set by the caller: a last line without LF is a cut one, */
-    bool cut;        /* not handed out, and noted here */
+    bool whole_only;     /* set by the caller: a last line without LF is a cut one, */
+    bool cut;            /* not handed out, and noted here */
+    int64_t patience_ms; /* set by the caller: when nothing comes for so long while one
+                            waits, that is EX_TEMPFAIL; 0: one waits without end */
 };
 
 /* The descriptor stays the caller's. */

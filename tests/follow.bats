@@ -1,7 +1,7 @@
 #!/usr/bin/env bats
 # A live standby: evstore-export --follow into evstore-restore --follow, over a
 # pipe that breaks, and a hub that is lost, replaced or rolled back under it.
-# valgrind: cut within a line|keeps its cursor
+# valgrind: cut within a line|keeps its cursor|acknowledge|heartbeat|silence
 # shellcheck disable=SC2030,SC2031 # each test is its own shell
 load helper
 
@@ -311,4 +311,107 @@ rolled_back_test() { # FUNCTION that puts the older copy "old" in the hub's plac
     [ "$(cursor)" = start ]
     connect
     wait_until 10 equal
+}
+
+# The lines of FILE are so many, each that of CURSOR.
+acknowledged() { [ "$(tail -n 1 "$1")" = "{\"lifeboat_cursor\":\"$2\"}" ]; }
+seq_of() { cut -d : -f 2; }
+
+@test "--acks acknowledges a cursor when it is stored, not before, and repeats it when asked" {
+    append 3
+    evstore-export -d "$hub" --order seq --seal >sealed
+    to=$(tail -n 1 sealed | jq -r .lifeboat_end.to)
+    exec {fd}<>pipe
+    background rx sh -c 'exec evstore-restore -q -d "$0" --follow --acks --source hub <pipe' "$standby"
+    head -n 3 sealed >&"$fd"
+    wait_until 10 has_events "$standby" 3
+    [ ! -s rx.out ]
+    printf '{"lifeboat_cursor":"%s"}\n' "$to" >&"$fd"
+    wait_until 10 acknowledged rx.out "$to"
+    [ "$(cursor)" = "$to" ]
+    # What is stored already is no reason to write, but to answer.
+    sqlite3 "$standby" "UPDATE sources SET updated_at = 1"
+    printf '{"lifeboat_cursor":"%s"}\n' "$to" >&"$fd"
+    answered_twice() { [ "$(grep -cF "$to" rx.out)" -eq 2 ]; }
+    wait_until 10 answered_twice
+    [ "$(sqlite3 "$standby" 'SELECT updated_at FROM sources')" -eq 1 ]
+    kill -TERM "$pid"
+    ended "$pid"
+    exec {fd}>&-
+    [ "$status" -eq 143 ]
+}
+
+@test "--acks notes by the time of a file when the sender was heard" {
+    append 1
+    exec {fd}<>pipe
+    background rx sh -c 'exec evstore-restore -q -d "$0" --follow --acks --source hub <pipe' "$standby"
+    wait_until 10 test -e "$standby-heard-hub"
+    touch -d @1000 "$standby-heard-hub"
+    evstore-export -d "$hub" --order seq >&"$fd"
+    wait_until 10 has_events "$standby" 1
+    # A part of a wave is no sign that its end came.
+    [ "$(stat -c %Y "$standby-heard-hub")" -eq 1000 ]
+    printf '{"lifeboat_cursor":"%s"}\n' "$(evstore-export -d "$hub" --seal | tail -n 1 | jq -r .lifeboat_end.to)" >&"$fd"
+    heard() { [ "$(stat -c %Y "$standby-heard-hub")" -gt 1000 ]; }
+    wait_until 10 heard
+    stop_background
+    exec {fd}>&-
+}
+
+@test "who does not ask for acknowledgements gets none, and no file" {
+    append 3
+    connect
+    wait_until 10 covered
+    wait_until 10 equal
+    kill -TERM "$tx"
+    ended "$rx"
+    [ ! -s rx.out ]
+    [ ! -e "$standby-heard-hub" ]
+}
+
+@test "--heartbeat: the cursor at once, and again while nothing is said" {
+    append 2
+    background tx evstore-export -d "$hub" --follow --heartbeat 1 --after start
+    five() { [ "$(grep -c lifeboat_cursor tx.out)" -ge 4 ]; }
+    wait_until 10 five
+    [ "$(head -n 1 tx.out | jq -r .lifeboat_cursor | seq_of)" -eq 2 ] ||
+        [ "$(head -n 1 tx.out | jq -r .event_id)" = evt_0000001 ]
+    [ "$(grep -c event_id tx.out)" -eq 2 ]
+    [ "$(tail -n 1 tx.out | jq -r .lifeboat_cursor | seq_of)" -eq 2 ]
+    # Events go out as they are committed, whatever the heartbeat.
+    append 1 more
+    six() { grep -q more_0000001 tx.out; }
+    wait_until 2 six
+    # The cursor of a blank store is one to go on from, too.
+    background blank sh -c 'evstore-append -q -d blank.db </dev/null && exec evstore-export -d blank.db --follow --heartbeat 60'
+    wait_until 10 test -s blank.out
+    evstore-export -d blank.db --after "$(jq -r .lifeboat_cursor blank.out)"
+}
+
+@test "--silence: a sender that says nothing is given up, and its place is free" {
+    append 1
+    exec {fd}<>pipe
+    background rx sh -c 'exec evstore-restore -q -d "$0" --follow --acks --silence 1 --source hub <pipe' "$standby"
+    ended "$pid"
+    [ "$status" -eq 75 ]
+    grep -qxF 'evstore-restore: standard input: nothing came for 1 s' rx.err
+    exec {fd}>&-
+    connect
+    wait_until 10 has_events "$standby" 1
+    stop_background
+    # One whose heart beats is not.
+    background tx sh -c 'exec evstore-export -d "$0" --follow --full --heartbeat 1 --after start >pipe' "$hub"
+    background beat sh -c 'exec evstore-restore -q -d "$0" --follow --acks --silence 3 --source other <pipe' "$standby"
+    beats() { [ "$(wc -l <beat.out)" -ge 5 ]; }
+    wait_until 15 beats
+    [ ! -s beat.err ]
+}
+
+@test "options of a live stream without one are refused" {
+    run_split evstore-export --heartbeat 5
+    assert_status 64 '--heartbeat goes with --follow'
+    run_split evstore-restore --acks
+    assert_status 64 '--acks goes with --follow'
+    run_split evstore-restore --silence 5
+    assert_status 64 '--silence goes with --follow'
 }
