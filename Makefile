@@ -27,11 +27,9 @@ PAGES := $(wildcard man/*.[1-8])
 
 # What is installed, as paths below PREFIX. Scripts that people call are beside the
 # commands; those that units call are not.
-SCRIPTS := $(patsubst scripts/%,bin/%,$(wildcard scripts/cloud-sync scripts/mirror-watch \
-	scripts/lifeboat-report scripts/lifeboat-hub scripts/lifeboat-follow scripts/lifeboat-drill \
+SCRIPTS := $(patsubst scripts/%,bin/%,$(wildcard scripts/lifeboat-* scripts/cloud-sync scripts/mirror-watch \
 	scripts/table-to-events))
-SHARE := $(addprefix share/lifeboat/,$(notdir $(wildcard scripts/backup scripts/dpkg-events \
-	scripts/serve)))
+SHARE := $(addprefix share/lifeboat/,$(notdir $(wildcard scripts/dpkg-events scripts/serve)))
 CONF  := $(patsubst lib/config/%,share/lifeboat/%,$(wildcard lib/config/*.json))
 HUB   := $(patsubst lib/%,share/lifeboat/%,$(wildcard lib/hub/*.sql))
 # What scripts have in common; sourced.
@@ -118,6 +116,10 @@ check-damage: tests
 	tests/damage.sh
 check-follow: tests
 	tests/follow.sh
+check-backup-days: tests
+	tests/backup-days.sh
+check-backup-damage: tests
+	tests/backup-damage.sh
 check-model: tests
 	tests/model.sh
 check-mirror: tests
@@ -143,6 +145,7 @@ bench: tests
 	tests/bench-mirror.sh
 	tests/bench-mirror-send.sh
 	tests/bench-hub.sh
+	tests/bench-backup.sh
 growth: tests
 	tests/growth.sh
 
@@ -174,7 +177,7 @@ clean:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 .SECONDARY:
 .PHONY: all tests check lint check-asan check-valgrind check-crash check-faults check-stress \
-	check-workers check-rotate check-damage check-follow check-model check-mirror check-page check-load \
-	check-dualsend check-system check-hub fuzz latency bench growth \
+	check-workers check-rotate check-damage check-backup-days check-backup-damage check-follow check-model \
+	check-mirror check-page check-load check-dualsend check-system check-hub fuzz latency bench growth \
 	install uninstall clean FORCE
 .DELETE_ON_ERROR:

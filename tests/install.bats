@@ -22,7 +22,7 @@ installed() {
         *) cmp "$c" "dest/usr/local/bin/${c##*/}" ;;
         esac
     done
-    for s in cloud-sync lifeboat-drill lifeboat-follow lifeboat-hub lifeboat-report mirror-watch table-to-events; do
+    for s in cloud-sync mirror-watch table-to-events $(cd "$top/scripts" && echo lifeboat-*); do
         cmp "$top/scripts/$s" "dest/usr/local/bin/$s"
         [ -x "dest/usr/local/bin/$s" ]
     done
@@ -30,9 +30,10 @@ installed() {
         cmp "$top/scripts/notify.d/$h" "dest/usr/local/share/lifeboat/notify.d/$h"
         [ -x "dest/usr/local/share/lifeboat/notify.d/$h" ]
     done
-    for c in logrotate.conf alerts.yml settings.bash; do
-        cmp "$top/scripts/$c" "dest/usr/local/share/lifeboat/$c"
+    for s in logrotate.conf alerts.yml $(cd "$top/scripts" && echo *.bash); do
+        cmp "$top/scripts/$s" "dest/usr/local/share/lifeboat/$s"
     done
+    dest/usr/local/bin/lifeboat-restore-latest --version
     for p in "$top"/man/*; do
         cmp "$p" "dest/usr/local/share/man/man${p##*.}/${p##*/}"
     done
@@ -44,7 +45,7 @@ installed() {
     done
     diff -r "$top/lib/page" dest/usr/local/share/lifeboat/page
     cmp "$top/scripts/lighttpd.conf" dest/usr/local/share/lifeboat/lighttpd.conf
-    for s in backup dpkg-events serve; do
+    for s in dpkg-events serve; do
         [ -x "dest/usr/local/share/lifeboat/$s" ]
     done
     for u in "$top"/systemd/*; do
