@@ -355,10 +355,10 @@ END
     run_split lifeboat-notify mirror-ng '{"text":"x"}'
     assert_status 0
     webhook_url /hook
-    chmod 640 config/webhook.url
+    chmod 644 config/webhook.url
     run_split lifeboat-notify mirror-ng '{"text":"x"}'
-    assert_status 1 'webhook.url: others may use it: chmod 600'
-    chmod 600 config/webhook.url
+    assert_status 1 'webhook.url: others may use it: chmod 640'
+    chmod 640 config/webhook.url
     for url in 'file:///etc/passwd' 'http://a"b' "http://127.0.0.1:$port/ -o x" 'ftp://x' ''; do
         printf '%s\n' "$url" >config/webhook.url
         run_split lifeboat-notify mirror-ng '{"text":"x"}'
