@@ -23,29 +23,8 @@ LIB  := $(patsubst %.c,$(BUILD)/%.o,$(wildcard lib/*/*.c))
 CMDS := $(patsubst cmd/%.c,%,$(wildcard cmd/*.c))
 UNIT := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/*.c))
 TOOL := $(patsubst tests/tools/%.c,$(BUILD)/tools/%,$(wildcard tests/tools/*.c))
-PAGES := $(wildcard man/*.[1-8])
 
-# What is installed, as paths below PREFIX. Scripts that people call are beside the
-# commands; those that units call are not.
-SCRIPTS := $(patsubst scripts/%,bin/%,$(wildcard scripts/lifeboat-* scripts/cloud-sync scripts/mirror-watch \
-	scripts/table-to-events))
-SHARE := $(addprefix share/lifeboat/,$(notdir $(wildcard scripts/dpkg-events scripts/serve)))
-CONF  := $(patsubst lib/config/%,share/lifeboat/%,$(wildcard lib/config/*.json))
-HUB   := $(patsubst lib/%,share/lifeboat/%,$(wildcard lib/hub/*.sql))
-# What scripts have in common; sourced.
-SOURCED := $(patsubst scripts/%,share/lifeboat/%,$(wildcard scripts/*.bash))
-HTTPD := $(addprefix share/lifeboat/,lighttpd.conf logrotate.conf alerts.yml)
-HOOKS := $(patsubst scripts/%,share/lifeboat/%,$(wildcard scripts/notify.d/*))
-JQ    := $(patsubst lib/projectors/%,share/lifeboat/projectors/%,$(wildcard lib/projectors/*.jq))
-PAGE  := $(patsubst lib/%,share/lifeboat/%,$(shell find lib/page -type f | sort))
-UNITS := $(patsubst systemd/%,lib/systemd/system/%,$(wildcard systemd/*.service systemd/*.timer))
-MAN   := $(foreach p,$(PAGES),share/man/man$(subst .,,$(suffix $(p)))/$(notdir $(p)))
-BIN   := $(filter-out $(CGI),$(CMDS))
-INSTALLED := $(BIN:%=bin/%) $(SCRIPTS) $(CGI:%=lib/cgi-bin/%) $(MAN) $(JQ) $(CONF) $(HTTPD) $(SHARE) $(SOURCED) \
-	$(HOOKS) $(PAGE) $(HUB) $(UNITS)
-AT = $(DESTDIR)$(PREFIX)
-
-all: $(CMDS:%=$(BUILD)/bin/%)
+all: $(CMDS:%=$(BUILD)/bin/%) $(BUILD)/completions/names
 
 tests: all $(UNIT) $(TOOL)
 
@@ -58,6 +37,10 @@ $(BUILD)/bin/%: $(BUILD)/cmd/%.o $$(addprefix $$(BUILD)/,$$(addsuffix .o,$$(base
 
 # The CGI is started for each request: a sixth of that was finding SQLite's symbols.
 $(BUILD)/bin/$(CGI): LDLIBS = -l:libsqlite3.a -luuid -l:libxxhash.a -l:libcrypto.a -lm
+
+# The shells complete what the commands say to --help.
+$(BUILD)/completions/names: $(CMDS:%=$(BUILD)/bin/%) $(wildcard scripts/*)
+	scripts/completions $(@D) $(BUILD)/bin
 
 $(BUILD)/unit/%: $(BUILD)/tests/unit/%.o $(BUILD)/liblifeboat.a
 	@mkdir -p $(@D)
@@ -102,38 +85,11 @@ check-asan:
 	tests/run --asan build-asan
 check-valgrind: tests
 	tests/run --valgrind $(BUILD)
-check-crash: tests
-	tests/crash.sh
-check-faults: tests
-	tests/faults.sh
-check-stress: tests
-	tests/stress.sh
-check-workers: tests
-	tests/workers.sh
-check-rotate: tests
-	tests/rotate.sh
-check-damage: tests
-	tests/damage.sh
-check-follow: tests
-	tests/follow.sh
-check-backup-days: tests
-	tests/backup-days.sh
-check-backup-damage: tests
-	tests/backup-damage.sh
-check-model: tests
-	tests/model.sh
-check-mirror: tests
-	tests/mirror.sh
-check-page: tests
-	tests/page.sh
-check-load: tests
-	tests/httpload.sh
-check-system: tests
-	tests/system.sh
-check-dualsend: tests
-	tests/dualsend.sh
-check-hub: tests
-	tests/hub.sh
+# The campaigns, each a script of its own.
+CAMPAIGNS := crash faults stress workers rotate damage backup-days backup-damage follow model mirror \
+	page httpload dualsend system operations hub
+$(CAMPAIGNS:%=check-%): check-%: tests
+	tests/$*.sh
 fuzz:
 	tests/fuzz.sh
 latency: tests
@@ -144,40 +100,22 @@ bench: tests
 	tests/bench-http.sh
 	tests/bench-mirror.sh
 	tests/bench-mirror-send.sh
-	tests/bench-hub.sh
 	tests/bench-backup.sh
+	tests/bench-hub.sh
 growth: tests
 	tests/growth.sh
 
 install: all
-	@for f in $(BIN); do install -D -m 755 $(BUILD)/bin/$$f $(AT)/bin/$$f || exit; done
-	@install -D -m 755 $(BUILD)/bin/$(CGI) $(AT)/lib/cgi-bin/$(CGI)
-	@for f in $(HTTPD); do install -D -m 644 scripts/$${f##*/} $(AT)/$$f && \
-		sed -i 's|/usr/local|$(PREFIX)|g' $(AT)/$$f || exit; done
-	@for f in $(SCRIPTS); do install -D -m 755 scripts/$${f##*/} $(AT)/$$f || exit; done
-	@for f in $(MAN); do install -D -m 644 man/$${f##*/} $(AT)/$$f || exit; done
-	@for f in $(JQ); do install -D -m 644 lib/projectors/$${f##*/} $(AT)/$$f || exit; done
-	@for f in $(CONF); do install -D -m 644 lib/config/$${f##*/} $(AT)/$$f || exit; done
-	@for f in $(PAGE); do install -D -m 644 lib/$${f#share/lifeboat/} $(AT)/$$f || exit; done
-	@for f in $(HUB); do install -D -m 644 lib/$${f#share/lifeboat/} $(AT)/$$f || exit; done
-	@for f in $(HOOKS); do install -D -m 755 scripts/notify.d/$${f##*/} $(AT)/$$f || exit; done
-	@for f in $(SHARE); do install -D -m 755 scripts/$${f##*/} $(AT)/$$f || exit; done
-	@for f in $(SOURCED); do install -D -m 644 scripts/$${f##*/} $(AT)/$$f || exit; done
-	@for f in $(UNITS); do install -D -m 644 systemd/$${f##*/} $(AT)/$$f && \
-		sed -i 's|/usr/local|$(PREFIX)|g' $(AT)/$$f || exit; done
-uninstall:
-	@for f in $(INSTALLED); do rm -f $(AT)/$$f || exit; done
-	@rmdir $(AT)/share/lifeboat/page/js/views $(AT)/share/lifeboat/page/js \
-		$(AT)/share/lifeboat/page/icons $(AT)/share/lifeboat/page 2>/dev/null || :
-	@rmdir $(AT)/share/lifeboat/projectors $(AT)/share/lifeboat/notify.d $(AT)/share/lifeboat/hub \
-		$(AT)/share/lifeboat 2>/dev/null || :
+	scripts/layout put '$(PREFIX)' $(BUILD)
+uninstall: $(BUILD)/completions/names
+	scripts/layout remove '$(PREFIX)' $(BUILD)
+deb:
+	scripts/deb
 clean:
-	rm -rf build build-asan build-clang build-fuzz $(BUILD)
+	rm -rf build build-asan build-clang build-deb build-fuzz $(BUILD)
 
--include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+-include $(shell find $(BUILD) -type f -name '*.d' 2>/dev/null)
 .SECONDARY:
-.PHONY: all tests check lint check-asan check-valgrind check-crash check-faults check-stress \
-	check-workers check-rotate check-damage check-backup-days check-backup-damage check-follow check-model \
-	check-mirror check-page check-load check-dualsend check-system check-hub fuzz latency bench growth \
-	install uninstall clean FORCE
+.PHONY: all tests check lint check-asan check-valgrind $(CAMPAIGNS:%=check-%) fuzz latency bench \
+	growth install uninstall deb clean FORCE
 .DELETE_ON_ERROR:

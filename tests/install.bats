@@ -15,50 +15,61 @@ installed() {
     (cd dest && find . -type f -o -type l | sort)
 }
 
-@test "make install puts commands, pages, reducers, scripts and units below DESTDIR" {
-    for c in "$build"/bin/*; do
-        case $c in
-        *.cgi) cmp "$c" "dest/usr/local/lib/cgi-bin/${c##*/}" ;;
-        *) cmp "$c" "dest/usr/local/bin/${c##*/}" ;;
-        esac
-    done
-    for s in cloud-sync mirror-watch table-to-events $(cd "$top/scripts" && echo lifeboat-*); do
-        cmp "$top/scripts/$s" "dest/usr/local/bin/$s"
-        [ -x "dest/usr/local/bin/$s" ]
-    done
-    for h in journal led webhook; do
-        cmp "$top/scripts/notify.d/$h" "dest/usr/local/share/lifeboat/notify.d/$h"
-        [ -x "dest/usr/local/share/lifeboat/notify.d/$h" ]
-    done
-    for s in logrotate.conf alerts.yml $(cd "$top/scripts" && echo *.bash); do
-        cmp "$top/scripts/$s" "dest/usr/local/share/lifeboat/$s"
-    done
-    dest/usr/local/bin/lifeboat-restore-latest --version
-    for p in "$top"/man/*; do
-        cmp "$p" "dest/usr/local/share/man/man${p##*.}/${p##*/}"
-    done
-    for p in "$top"/lib/projectors/*.jq; do
-        cmp "$p" "dest/usr/local/share/lifeboat/projectors/${p##*/}"
-    done
-    for c in "$top"/lib/config/*.json; do
-        cmp "$c" "dest/usr/local/share/lifeboat/${c##*/}"
-    done
-    diff -r "$top/lib/page" dest/usr/local/share/lifeboat/page
-    cmp "$top/scripts/lighttpd.conf" dest/usr/local/share/lifeboat/lighttpd.conf
-    for s in dpkg-events serve; do
-        [ -x "dest/usr/local/share/lifeboat/$s" ]
-    done
-    for u in "$top"/systemd/*; do
-        cmp "$u" "dest/usr/local/lib/systemd/system/${u##*/}"
-    done
-    [ "$(installed | grep -vc '^./usr/local/')" -eq 0 ]
+# Each file of the tree that is for users, and where it belongs: by kinds, with no help
+# of scripts/layout.
+belongs() {
+    (
+        cd "$top" || exit
+        for f in "$build"/bin/*; do
+            f=${f##*/}
+            case $f in *.cgi) echo "bin/$f lib/cgi-bin/$f" ;; *) echo "bin/$f bin/$f" ;; esac
+        done
+        for f in man/*; do echo "$f share/man/man${f##*.}/${f##*/}"; done
+        for f in lib/config/* scripts/notify.d/* lib/projectors/*; do echo "$f share/lifeboat/${f#*/}"; done |
+            sed 's| share/lifeboat/config/| share/lifeboat/|'
+        for f in lib/hub/*.sql; do [ ! -e "$f" ] || echo "$f share/lifeboat/${f#lib/}"; done
+        find lib/page -type f | sed 's|lib/\(.*\)|& share/lifeboat/\1|'
+        for f in systemd/*.service systemd/*.timer; do echo "$f lib/systemd/system/${f##*/}"; done
+        echo systemd/lifeboat.sysusers lib/sysusers.d/lifeboat.conf
+        echo systemd/lifeboat.tmpfiles lib/tmpfiles.d/lifeboat.conf
+        for f in scripts/*; do
+            [ -f "$f" ] || continue
+            case ${f##*/} in
+            # What builds, checks and tries out this tree.
+            bare-root | bootstrap | check | completions | deb | layout | lint | page-version | walkaway) ;;
+            *) if [ -e "man/${f##*/}.1" ]; then echo "$f bin/${f##*/}"; else echo "$f share/lifeboat/${f##*/}"; fi ;;
+            esac
+        done
+    ) | sed "s|^bin/|${build#"$top"/}/bin/|"
 }
 
-@test "another PREFIX is in the paths of the units" {
+@test "make install puts each file of the tree where it belongs, and nothing else" {
+    belongs >wanted
+    [ "$(wc -l <wanted)" -gt 100 ]
+    while read -r from to; do
+        cmp "$top/$from" "dest/usr/local/$to"
+        if [ -x "$top/$from" ]; then [ -x "dest/usr/local/$to" ]; else [ ! -x "dest/usr/local/$to" ]; fi
+    done <wanted
+    installed | grep -v completion | grep -v /zsh/ | diff <(sed 's|.* |./usr/local/|' wanted | sort) -
+}
+
+@test "completions are where bash and zsh look for them" {
+    while read -r c; do
+        [ "$(readlink -f "dest/usr/local/share/bash-completion/completions/$c")" = \
+            "$PWD/dest/usr/local/share/bash-completion/completions/lifeboat" ]
+    done <"$build/completions/names"
+    cmp "$build/completions/lifeboat" dest/usr/local/share/bash-completion/completions/lifeboat
+    cmp "$build/completions/_lifeboat" dest/usr/local/share/zsh/site-functions/_lifeboat
     make -s -C "$top" -o all BUILD="${build##*/}" DESTDIR="$PWD/other" PREFIX=/usr install
-    grep -x 'ExecStart=/usr/bin/kvcache -q purge' other/usr/lib/systemd/system/lifeboat-cache.service
-    run_split grep -rI /usr/local other/usr/lib other/usr/share/lifeboat
-    assert_status 1
+    [ -e other/usr/share/zsh/vendor-completions/_lifeboat ]
+}
+
+@test "another PREFIX is in the paths of units, pages and examples" {
+    make -s -C "$top" -o all BUILD="${build##*/}" DESTDIR="$PWD/other" PREFIX='/opt/a&b' install
+    grep -E '^(ExecStart=| ).*/opt/a&b/bin/evstore-verify$' 'other/opt/a&b/lib/systemd/system/lifeboat-verify.service'
+    grep -rI /usr/local 'other/opt/a&b/lib/systemd' 'other/opt/a&b/share/lifeboat' 'other/opt/a&b/share/man' >left || :
+    [ ! -s left ] || { cat left && false; }
+    [ -x 'other/opt/a&b/bin/cloud-sync' ]
 }
 
 @test "what is installed serves: the page, the front, by a command of its own" {
@@ -74,10 +85,29 @@ installed() {
 }
 
 @test "make uninstall takes back what make install brought, and nothing else" {
-    touch dest/usr/local/bin/other dest/usr/local/share/lifeboat/projectors/mine.jq
+    # Beside it, of the user: also where only we have folders.
+    theirs='bin/other lib/systemd/system/lifeboat-mine.service share/lifeboat/page/mine.html
+        share/lifeboat/projectors/mine.jq share/man/man1/mine.1 share/zsh/site-functions/_mine'
+    for f in $theirs; do touch "dest/usr/local/$f"; done
     make -s -C "$top" -o all BUILD="${build##*/}" DESTDIR="$PWD/dest" uninstall
-    [ "$(installed)" = './usr/local/bin/other
-./usr/local/share/lifeboat/projectors/mine.jq' ]
+    for f in $theirs; do echo "./usr/local/$f"; done | sort | diff - <(installed)
+    for f in $theirs; do rm "dest/usr/local/$f"; done
+    make -s -C "$top" -o all BUILD="${build##*/}" DESTDIR="$PWD/dest" install
+    make -s -C "$top" -o all BUILD="${build##*/}" DESTDIR="$PWD/dest" uninstall
+    [ -z "$(installed)" ]
+    [ ! -e dest/usr/local/share/lifeboat ]
+    [ -d dest/usr/local/bin ]
+}
+
+@test "sysusers and tmpfiles make the user and his folders" {
+    command -v systemd-sysusers || skip 'systemd is not installed'
+    [ "$(id -u)" -eq 0 ] || skip 'making users needs root'
+    mkdir -p dest/etc
+    systemd-sysusers --root="$PWD/dest" "$PWD/dest/usr/local/lib/sysusers.d/lifeboat.conf"
+    grep -E '^lifeboat:.*:/var/lib/lifeboat:/bin/sh$' dest/etc/passwd
+    systemd-tmpfiles --root="$PWD/dest" --create "$PWD/dest/usr/local/lib/tmpfiles.d/lifeboat.conf"
+    [ "$(stat -c %a dest/var/lib/lifeboat dest/var/lib/lifeboat-backup dest/var/log/lifeboat | paste -sd ' ')" = '750 750 750' ]
+    [ "$(stat -c %u dest/var/lib/lifeboat)" = "$(sed -n 's/^lifeboat:[^:]*:\([0-9]*\):.*/\1/p' dest/etc/passwd)" ]
 }
 
 # The units with their paths turned to where they are installed here.

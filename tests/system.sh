@@ -1,75 +1,43 @@
 #!/usr/bin/env bash
 # system.sh: the mirror on a real systemd, as TAP. A minimal Debian 12 is booted in a
 # container, lifeboat installed into it by make install; in it are the new server, under
-# lighttpd, and a handheld, reached over ssh. Needs root, systemd-nspawn (the package
-# systemd-container), and, the first time, debootstrap and Debian.
+# lighttpd, and a handheld, reached over ssh. What it needs: tests/container.bash.
 #
-#   SYSTEM_ROOT_TAR  that Debian (~/.cache/lifeboat/system.tar)
-#   MIRROR           where it is from (http://deb.debian.org/debian)
 #   BUILD            what is installed (build)
 #   SYSTEM_JOURNAL   a file that gets the container's journal, to look into
 set -uo pipefail
 
 top=$(cd "$(dirname "$0")/.." && pwd) || exit
-tar=${SYSTEM_ROOT_TAR:-$HOME/.cache/lifeboat/system.tar}
-packages=systemd,systemd-sysv,dbus,openssh-server,openssh-client,adduser,curl,jq,gzip,sqlite3
-packages+=,libuuid1,libxxhash0,libsqlite3-0,lighttpd,logrotate,procps,tzdata
 exec </dev/null
 
-skip() {
-    echo "ok - system: $* # SKIP $why"
-    exit 0
-}
-why=
-[ "$(id -u)" -eq 0 ] || why='a container needs root'
-command -v systemd-nspawn >/dev/null || why='there is no systemd-nspawn'
-[ -e /sys/fs/cgroup/cgroup.procs ] || [ -d /sys/fs/cgroup/systemd ] || why='there are no control groups here'
-[ -f "$tar" ] || command -v debootstrap >/dev/null || why='there is no debootstrap to make a Debian with'
-[ -z "$why" ] || skip 'units, timers and notifications on a booted Debian (tests/mirrorctl.bats has a stand-in)'
-
-# Not below /tmp, which may be small, or mounted without devices.
 work=$(mktemp -d /var/tmp/lifeboat-system.XXXXXX) || exit 73
-root=$work/root nspawn=
+root=$work/root
 leave() {
     trap - EXIT
-    if [ -n "$nspawn" ]; then
-        kill "$nspawn" 2>/dev/null
-        wait "$nspawn"
-    fi
+    container_leave
     rm -rf --one-file-system "$work"
 }
-trap leave EXIT
-trap 'exit 143' TERM
-trap 'exit 130' INT
 cd "$work" || exit
 # shellcheck source=tests/verdict.bash
 . "$top/tests/verdict.bash"
+# shellcheck source=tests/container.bash
+. "$top/tests/container.bash"
+trap leave EXIT
+trap 'exit 143' TERM
+trap 'exit 130' INT
 
-# --- the Debian -------------------------------------------------------------------
-
-if [ ! -f "$tar" ]; then
-    mkdir -p "$(dirname "$tar")"
-    debootstrap --variant=minbase --include="$packages" bookworm "$root" \
-        "${MIRROR:-http://deb.debian.org/debian}" >log 2>&1 || {
-        why="Debian is not there: $(tail -n 1 log)"
-        skip 'units, timers and notifications on a booted Debian'
-    }
-    tar -C "$root" -cf "$tar.new" . && mv "$tar.new" "$tar"
-    rm -rf --one-file-system "$root"
-fi
-mkdir "$root"
-tar -C "$root" -xpf "$tar" || exit
-systemd-nspawn -q -D "$root" --private-network --register=no --keep-unit true >log 2>&1 || {
-    why="no container can run here: $(tail -n 1 log)"
-    skip 'units, timers and notifications on a booted Debian'
+skip() {
+    echo "ok - system: units, timers and notifications on a booted Debian (tests/mirrorctl.bats has a stand-in) # SKIP $why"
+    exit 0
 }
+container_can "$root" || skip
 
 make -s -C "$top" -o all BUILD="${BUILD:-build}" DESTDIR="$root" install || exit
 
 # Before it boots: users, keys, and who is who.
 prepare() {
     set -e
-    adduser --quiet --system --group --home /var/lib/lifeboat --no-create-home lifeboat
+    systemd-sysusers lifeboat.conf
     useradd -m -s /bin/sh pi
     # Nothing of Debian's own that would want the network, or our port.
     systemctl -q mask lighttpd.service apt-daily.timer apt-daily-upgrade.timer
@@ -103,10 +71,6 @@ prepare() {
 }
 # The three configurations are those of the runbook, but for who is asked, and for what
 # has just arrived counting at once.
-# runbook MEMBER: the one that has it.
-runbook() {
-    sed -n '/^{$/,/^}$/p' "$top/man/lifeboat-mirror.7" | sed 's/\\e/\\/g' | jq "select(has(\"$1\"))"
-}
 runbook old_cmd | jq '.old_cmd = "cat /srv/old.jsonl" | .lag = 0' >"$root/etc/lifeboat/mirror-compare.json"
 runbook pi_zero_host >"$root/etc/mirrorctl/config.json"
 runbook mirror_mode | jq -c '.mirror_endpoint = "http://127.0.0.1:8080/api/v1/scans"' >handheld.json
@@ -115,52 +79,15 @@ chroot "$root" chown pi:lifeboat /etc/onsitelogistics/config.json
 
 # --- the container ----------------------------------------------------------------
 
-systemd-nspawn -q -D "$root" --private-network --register=no --keep-unit --console=pipe \
-    --timezone=off --resolv-conf=off -b >console 2>&1 &
-nspawn=$!
-
-# within COMMAND...: run there, by root, as from a shell of its own.
-within() {
-    nsenter -t "$init" -m -u -i -n -p -C -r -w env -i HOME=/root LC_ALL=C.UTF-8 \
-        PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin "$@"
-}
-# until SECONDS COMMAND...
-until_() {
-    local end=$((SECONDS + $1))
-    shift
-    until "$@" >/dev/null 2>&1; do
-        [ "$SECONDS" -lt "$end" ] && kill -0 "$nspawn" 2>/dev/null || return 1
-        read -rt 0.2 <> <(:) || :
-    done
-}
-booted() {
-    init=$(pgrep -P "$nspawn") && within systemctl is-system-running | grep -qE 'running|degraded'
-}
-# want STATUS COMMAND...: else a finding; its output is in "out".
-want() {
-    local wanted=$1 status=0
-    shift
-    within "$@" >out 2>&1 || status=$?
-    [ "$status" -eq "$wanted" ] || finding "$* : status $status, wanted $wanted: $(head -c 2000 out)"
-}
-# has FILE REGEX WHAT
-has() { grep -qE -- "$2" "$1" || finding "$3: no line like $2 in: $(head -c 2000 "$1")"; }
-# since MARK: what the journal has got since then.
-mark() { within journalctl -q -n 0 --show-cursor | sed -n 's/^-- cursor: //p'; }
-since() { within journalctl -q --sync && within journalctl -q -o short --after-cursor="$1" "${@:2}"; }
 # What the hook journal wrote. (Not by -t: after a cursor that would pass over the first.)
 told() { since "$1" | grep -F ' lifeboat['; }
 ledger() { within jq -rc "${1-.result}" /var/lib/mirror/mirror_status.log; }
 handheld() { within jq -c "$1" /etc/onsitelogistics/config.json; }
 
-# A systemd that says anything has been started: then it is ours that keeps it from being up.
-until_ 90 booted || {
-    if [ -z "${init-}" ] || ! within systemctl is-system-running 2>/dev/null | grep -q .; then
-        why="no systemd comes up in a container here: $(tail -n 1 console)"
-        skip 'units, timers and notifications on a booted Debian (tests/mirrorctl.bats has a stand-in)'
-    fi
+container_boot box "$root" || {
+    [ $? -eq 2 ] || skip
     echo 'not ok 1 - the container boots'
-    tail -n 40 console | sed 's/^/# /'
+    tail -n 40 console-box | sed 's/^/# /'
     exit 1
 }
 want 0 systemctl --failed --no-legend --plain
