@@ -23,7 +23,7 @@ die() {
 # Reads as lib/cli/settings.c does; a name that nobody knows is refused by the commands.
 settings_read() {
     local file=${LIFEBOAT_ENV:-/etc/lifeboat/lifeboat.env} line name value inherited
-    inherited=" $(compgen -e LIFEBOAT_ | tr '\n' ' ')"
+    inherited=" $({ compgen -e LIFEBOAT_ || :; } | tr '\n' ' ')"
     if [ ! -e "$file" ]; then
         [ -z "${LIFEBOAT_ENV-}" ] || die 78 "unable to read the settings $file: not there"
         return 0

@@ -2,6 +2,8 @@
 # scripts/lifeboat-backup and scripts/lifeboat-restore-latest: folders, a real sshd, rclone,
 # age; what is made, what is kept, and what comes back.
 
+# plain
+
 load helper
 load sshd
 

@@ -1816,10 +1816,10 @@ syncs_of() { # PATH TYPE BODY
     export GATEWAY_INTERFACE=CGI/1.1 REQUEST_METHOD=POST REQUEST_URI=/api/dr/restore \
         CONTENT_TYPE=application/json REMOTE_ADDR=127.0.0.1 HTTP_HOST=localhost CONTENT_LENGTH
     CONTENT_LENGTH=$(stat -c %s large)
-    "$build/tools/measured" lifeboat.cgi <large >small
+    "$build/tools/measured" lifeboat.cgi <large >small.mb
     [ "$(sqlite3 "$LIFEBOAT_DB" 'SELECT count(*) FROM events')" = 30000 ]
     rm "$LIFEBOAT_DB"*
-    LIFEBOAT_MEMORY=large "$build/tools/measured" lifeboat.cgi <large >more
+    LIFEBOAT_MEMORY=large "$build/tools/measured" lifeboat.cgi <large >more.mb
     [ "$(sqlite3 "$LIFEBOAT_DB" 'SELECT count(*) FROM events')" = 30000 ]
-    [ -n "$checker" ] || [ "$(awk '{ print ($3 < 16) }' small) $(awk '{ print ($3 > 30) }' more)" = '1 1' ]
+    [ -n "$checker" ] || [ "$(awk '{ print ($3 < 16) }' small.mb) $(awk '{ print ($3 > 30) }' more.mb)" = '1 1' ]
 }

@@ -1,7 +1,8 @@
 #!/usr/bin/env bats
 # lifeboat-follow: a standby kept with an ssh that stays on this machine, and with a real
 # one; the alarm on the standby, and its promotion.
-# valgrind: is soon there|takes its place
+
+# plain
 
 load helper
 load sshd

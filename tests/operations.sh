@@ -209,8 +209,8 @@ verdict 'nothing was passed over but what is not configured; the journal has no 
 
 # What reads or rewrites the whole store does so with a lock on the store's folder. After=
 # alone would not do: it holds back the later one of two, whichever began first, only if
-# both are named in it, and that would be a cycle.
-grep -oE '[^ ]*lifeboat-(backup|maintain|verify|drill|report)[^ ]*' plan | sort -u >whole
+# both are named in it, and that would be a cycle. (Reports read what the others noted.)
+grep -oE '[^ ]*lifeboat-(backup|maintain|verify|drill)[^ ]*' plan | sort -u >whole
 mkfifo release
 # hold: the lock, until let_go.
 hold() {

@@ -1259,18 +1259,19 @@ evstore-restore: 1 received: 1 stored, 0 already present, 0 rejected (0 in confl
 # --- memory ------------------------------------------------------------------
 
 @test "LIFEBOAT_MEMORY=small: the same store in less than 16 MB, blank or not" {
-    local from size
+    local from
     "$build/tools/benchevents" 40000 15000 >ev
-    "$build/tools/measured" evstore-restore -q -d large.db ev >large
-    for from in /dev/null <(head -n 1 ev | sed 's/"event_id":"/&x/'); do
+    "$build/tools/measured" evstore-restore -q -d large.db ev >large.mb
+    head -n 1 ev | sed 's/"event_id":"/&x/' >one
+    for from in /dev/null one; do
         rm -f small.db*
         [ "$from" = /dev/null ] || evstore-append -q -d small.db "$from"
-        LIFEBOAT_MEMORY=small "$build/tools/measured" evstore-restore -q -d small.db ev >small
+        LIFEBOAT_MEMORY=small "$build/tools/measured" evstore-restore -q -d small.db ev >small.mb
         [ "$(sqlite3 small.db "SELECT count(*) FROM events WHERE event_id NOT LIKE 'x%'")" = 40000 ]
         if [ -z "$checker" ]; then
             # More is taken where more may be: else this would show nothing.
-            awk '$3 > 30' large | grep -q .
-            awk '$3 < 16' small | grep -q .
+            awk '$3 > 30' large.mb | grep -q .
+            awk '$3 < 16' small.mb | grep -q .
         fi
         evstore-verify -q -d small.db | jq_true '.verdict == "ok"'
     done

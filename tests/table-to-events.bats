@@ -1,4 +1,6 @@
 # table-to-events: a table that was there before becomes events, from SQLite and from PostgreSQL.
+# plain
+
 load helper
 load postgres
 

@@ -1,6 +1,8 @@
 #!/usr/bin/env bats
 # Two sites that both write and each keep the other's standby: what one has, the other gets,
 # once; an id under which they wrote different things is the same conflict on both.
+# plain
+
 load helper
 
 setup() {

@@ -134,3 +134,22 @@ moments() { # TIMER N
     [ "$status" -eq "$(sed -n 's/^SuccessExitStatus=//p' "$top/systemd/$u")" ]
     [ -e ended ]
 }
+
+# As from a timer: nothing of ours in the environment but where the settings are.
+@test "scripts find their settings in the file, where the environment has none" {
+    cd "$BATS_TEST_TMPDIR"
+    mkdir one
+    printf 'LIFEBOAT_DB=%s\nLIFEBOAT_BACKUP_TARGETS="%s"\n' "$PWD/lifeboat.db" "$PWD/one" >settings
+    from_file() { env -i PATH="$PATH" HOME="$PWD" LIFEBOAT_ENV="$PWD/settings" "$@"; }
+    mkevents 5 | from_file evstore-append -q
+    from_file lifeboat-backup -q hourly
+    [ "$(find one -name manifest.json | wc -l)" = 1 ]
+    from_file lifeboat-drill | jq_true '.ok and .events == 5'
+    from_file lifeboat-follow --watch
+    from_file lifeboat-report -n monthly >report
+    grep -q . report
+    # No variable at all, as a unit has it.
+    run_split env -i PATH="$PATH" bash -euo pipefail -c '. "$1/settings.bash"; settings_read; echo read' x "$top/scripts"
+    assert_status 0
+    assert_out read
+}
