@@ -1812,14 +1812,14 @@ syncs_of() { # PATH TYPE BODY
         printf '{"restore_session_id":"s","source_device_id":"d","events":[\n'
         cat lines
         echo '],"events_count":30000}'
-    } >large
+    } >document
     export GATEWAY_INTERFACE=CGI/1.1 REQUEST_METHOD=POST REQUEST_URI=/api/dr/restore \
         CONTENT_TYPE=application/json REMOTE_ADDR=127.0.0.1 HTTP_HOST=localhost CONTENT_LENGTH
-    CONTENT_LENGTH=$(stat -c %s large)
-    "$build/tools/measured" lifeboat.cgi <large >small.mb
+    CONTENT_LENGTH=$(stat -c %s document)
+    "$build/tools/measured" lifeboat.cgi <document >small.mb
     [ "$(sqlite3 "$LIFEBOAT_DB" 'SELECT count(*) FROM events')" = 30000 ]
     rm "$LIFEBOAT_DB"*
-    LIFEBOAT_MEMORY=large "$build/tools/measured" lifeboat.cgi <large >more.mb
+    LIFEBOAT_MEMORY=large "$build/tools/measured" lifeboat.cgi <document >more.mb
     [ "$(sqlite3 "$LIFEBOAT_DB" 'SELECT count(*) FROM events')" = 30000 ]
     [ -n "$checker" ] || awk '{ mb[NR] = $3 } END { exit !(mb[1] < 16 && mb[2] > 30) }' small.mb more.mb
 }
