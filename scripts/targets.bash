@@ -40,8 +40,9 @@ targets_check() {
 }
 
 # What is done where the backups are, by a plain sh there. Nothing is a backup before
-# "keep" has renamed it, and nothing that is being removed is one still. A file is read
-# from the disk, not from memory that remembers what was written.
+# "keep" has renamed it, and nothing that is being removed is one still. A manifest that
+# cannot be read (tar ends with 2) takes no other one away. A file is read from the disk,
+# not from memory that remembers what was written.
 readonly over_there='
 set -eu
 umask 077
@@ -61,7 +62,7 @@ look)
         stat -c "%n %s %.9Y %.9Z %i" -- "$@" [0-9]*T[0-9]*Z-*/* 2>/dev/null || :
         echo
         for n; do [ ! -f "$n/manifest.json" ] || printf "%s\n" "$n/manifest.json"; done |
-            tar -chf - -T -
+            tar -chf - -T - || [ "$?" -le 2 ]
     fi
     ;;
 begin)
@@ -199,9 +200,14 @@ readonly manifest_row='
     [.name, .kind, .created, .from, .to, .count, .total, .digest, .on, .replaces, .encrypted, .serial,
         ([.files[] | .name, .bytes, .sha256] | join(" "))]
     | map(if . == null then "-" else tostring end) | join("\t")'
+# A target may be in other hands: what is reckoned with has to be a number, and what makes
+# a line or a path a word.
 readonly manifest_filter='
+    def number: type == "number" and . >= 0 and . < 1e15 and . == floor;
     (input_filename | split("/")[-1]) as $name
-    | fromjson? | select(.lifeboat_backup == 1 and .name == $name) | '$manifest_row
+    | fromjson? | select(.lifeboat_backup == 1 and .name == $name and .kind == ($name | split("-")[1])
+        and all(.created, .count, .total, .serial, .files[].bytes; number)
+        and all(.files[].name; test("^[a-z.]+$")) and all(.. | strings; test("[[:cntrl:]]") | not)) | '$manifest_row
 
 # catalog NUMBER: adds the backups of a target to $keys, in the order of their names, and
 # says what is wrong with their manifests and with the sizes of their files.
@@ -220,11 +226,12 @@ catalog() {
         if [ "$name" = "$f" ] || [ -z "${why[$number/$name]+there}" ]; then
             keys+=("$number/$name")
             why[$number/$name]='the manifest is missing'
-            stamp[$number/$name]=
+            stamp[$number/$name]=-
             created[$number/$name]=- serial[$number/$name]=-1
             kind[$number/$name]=${name#*-}
         fi
         [ "$name" = "$f" ] || take_file "$number/$name" "$line"
+        [ "$f" != "$name/manifest.json" ] || why[$number/$name]='the manifest cannot be read'
     done <"$work/look"
     unpack_manifests || return 74
     for f in "$work/there"/*/manifest.json; do
@@ -412,9 +419,9 @@ inside() {
     [ "$status" -ne 0 ] || found=$(told_by_end "${@:2}") || status=1
     [ "$status" -eq 0 ] || [ -n "${found-}" ] || found=$(jq -r '
         "the events are \(.verdict), the seal is \(.seal)" + (.problems[0].why // .message | if . then ": \(.)" else "" end)
-        ' "$work/verdict" 2>/dev/null) || found='the events cannot be read'
-    printf '%s' "${found-}"
-    [ "$status" -eq 0 ]
+        ' "$work/verdict" 2>/dev/null) || :
+    [ "$status" -eq 0 ] || printf '%s' "${found:-the events cannot be read}"
+    return "$status"
 }
 
 # The last line and the verdict, as evstore-export and evstore-verify write them, against

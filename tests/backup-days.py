@@ -12,7 +12,7 @@ import time
 
 import tap
 
-DAYS = int(os.environ.get("DAYS", "60" if tap.SMALL else "400"))
+DAYS = int(os.environ.get("DAYS", "30" if tap.SMALL else "400"))
 SEED = int(os.environ.get("SEED", random.SystemRandom().randrange(1000000)))
 HOUR, DAY = 3600000, 24 * 3600000
 BEGIN = int(datetime.datetime(2026, 1, 1, tzinfo=datetime.timezone.utc).timestamp() * 1000)

@@ -5,7 +5,7 @@
 # of the one before; nothing that has to be kept is gone, and nothing is kept that need not
 # be; every tenth day that state is restored, and has the digest the store had then.
 #
-# SMALL         60 days
+# SMALL         30 days
 # DAYS, SEED    so many; this course of events
 # LIFEBOAT_BIN  the commands (build/bin)
 exec python3 -B "$(dirname "$0")/backup-days.py" "$@"

@@ -266,6 +266,46 @@ flip() { # FILE: a bit in the middle
     [ "$all" != "$(digest)" ]
 }
 
+@test "a store that was rolled back builds on nothing; what was lost comes back too" {
+    lifeboat-backup -q weekly
+    cp lifeboat.db snapshot.db
+    more b
+    hours 1 && lifeboat-backup -q hourly
+    rm lifeboat.db*
+    cp snapshot.db lifeboat.db
+    hours 2
+    run_split lifeboat-backup hourly
+    assert_status 0 'both will be restored'
+    manifest | jq_true '.from == "start" and .total == 20 and .replaces == "20260110T000640Z-hourly"'
+    run_split lifeboat-restore-latest -d new.db
+    assert_status 0
+    [[ $(digest -d new.db) == 'lifeboat1 25 '* ]]
+}
+
+@test "a store that was rolled back and has grown again has lost something all the same" {
+    lifeboat-backup -q weekly
+    cp lifeboat.db snapshot.db
+    more b
+    hours 1 && lifeboat-backup -q hourly
+    rm lifeboat.db*
+    cp snapshot.db lifeboat.db
+    more c && more d
+    hours 2
+    run_split lifeboat-backup hourly
+    assert_status 0 'was rolled back'
+    run_split lifeboat-restore-latest -d new.db
+    assert_status 0
+    [[ $(digest -d new.db) == 'lifeboat1 35 '* ]]
+    # Whatever is made later.
+    for kind in daily hourly weekly hourly; do
+        hours $((++h + 2)) && lifeboat-backup -q "$kind"
+        run_split lifeboat-restore-latest -d "new$h.db"
+        assert_status 0
+        [[ $(digest -d "new$h.db") == 'lifeboat1 35 '* ]]
+    done
+    manifest | jq_true '.from != "start"'
+}
+
 @test "conflicts, queue and configuration come back; the key only where it is encrypted" {
     mkevents 1 | sed 's/"n":1/"n":2/' | evstore-restore -q || [ $? -eq 1 ]
     [ "$(evstore-export --conflicts | wc -l)" -eq 1 ]
@@ -399,6 +439,7 @@ END
     far=rclone:far:$PWD/two
     run_split lifeboat-backup --target "$far" hourly
     assert_status 0
+    [ "$(stat -c %a status status/backup.json)" = "$(printf '755\n644')" ]
     more b
     hours 1
     run_split lifeboat-backup --target "$far" hourly
@@ -515,4 +556,107 @@ END
         run_split lifeboat-restore-latest $a
         assert_status 64
     done
+}
+
+# reseal DIR FILTER: what the manifest says is changed by FILTER, and sealed anew.
+reseal() {
+    local head
+    head=$(jq -c "del(.sha256) | $2" "$1/manifest.json")
+    head=${head%\}}
+    printf '%s,"sha256":"%s"}\n' "$head" "$(printf %s "$head" | sha256sum | cut -c 1-64)" >"$1/manifest.json"
+}
+
+@test "a manifest whose numbers are none is damaged, and nothing in it is run" {
+    lifeboat-backup -q weekly
+    hours 1 && lifeboat-backup -q hourly
+    for f in serial created total count 'files[0].bytes'; do
+        cp -r one saved
+        reseal "one/$(newest)" ".$f = \"PPID[\$(touch\${IFS}$PWD/run)]\""
+        run_split lifeboat-backup --list
+        grep -q 'BAD: the manifest is damaged' "$OUT"
+        hours 2
+        run_split lifeboat-backup hourly
+        assert_status 1 'the manifest is damaged'
+        run_split lifeboat-restore-latest -d "new.$f"
+        [ ! -e run ]
+        rm -r one && mv saved one
+    done
+}
+
+@test "which is newer is told over all targets, when one is blank and the status is lost" {
+    export LIFEBOAT_BACKUP_TARGETS="$PWD/one $PWD/two"
+    for h in 0 1 2; do hours "$h" && lifeboat-backup -q --target "$PWD/two" hourly; done
+    rm -r status
+    hours 3 && lifeboat-backup -q hourly
+    more b
+    hours 4
+    mv two away
+    run_split lifeboat-backup hourly
+    assert_status 66
+    mv away two
+    run_split lifeboat-restore-latest -d new.db
+    assert_status 0
+    [ "$(digest -d new.db)" = "$(digest)" ]
+}
+
+@test "verify: what could not be looked at is not called good" {
+    lifeboat-backup -q weekly
+    printf '#!/bin/sh\nexit 137\n' >fake/evstore-verify
+    chmod +x fake/evstore-verify
+    PATH=$PWD/fake:$PATH run_split lifeboat-backup --verify
+    assert_status 1
+    grep -q 'weekly: bad: the events cannot be read' "$OUT"
+    PATH=$PWD/fake:$PATH run_split lifeboat-restore-latest --dry-run
+    assert_status 65 'the events cannot be read'
+}
+
+@test "a manifest that cannot be read takes no other backup away" {
+    lifeboat-backup -q weekly
+    hours 1 && lifeboat-backup -q hourly
+    real=$(command -v tar)
+    # As tar ends where a disk does not give one of its files.
+    printf '#!/bin/sh\ncase $* in *-chf*) ;; *) exec %s "$@" ;; esac\ngrep -v hourly | %s "$@"\necho "tar: manifest.json: Cannot open: Input/output error" >&2\nexit 2\n' \
+        "$real" "$real" >fake/tar
+    chmod +x fake/tar
+    PATH=$PWD/fake:$PATH run_split lifeboat-restore-latest -d new.db
+    assert_status 1 'passed over'
+    [ "$(digest -d new.db)" = "$(digest)" ]
+}
+
+@test "restore: a box that cannot be opened is told of by the status" {
+    lifeboat-backup -q weekly
+    printf '#!/bin/sh\ncase $2 in */box.tar.zst) exit 1 ;; *) exec /bin/cat "$@" ;; esac\n' >fake/cat
+    chmod +x fake/cat
+    PATH=$PWD/fake:$PATH run_split lifeboat-restore-latest -d new.db --box box
+    assert_status 1 'box.tar.zst'
+    [ "$(digest -d new.db)" = "$(digest)" ]
+    jq_true '.skipped | length == 1' <<<"$out"
+}
+
+@test "restore: that what a store lacked is gone as well is told of" {
+    more b
+    lifeboat-backup -q weekly
+    rm lifeboat.db*
+    mkevents 3 new | evstore-restore -q
+    hours 1
+    run_split lifeboat-backup hourly
+    assert_status 0 'both will be restored'
+    flip one/*-weekly/events.jsonl.zst
+    run_split lifeboat-restore-latest -d new.db
+    assert_status 1 '-weekly: passed over'
+    jq_true '.events == 3 and (.skipped | length == 1)' <<<"$out"
+    rm -r one/*-weekly
+    run_split lifeboat-restore-latest -d new2.db
+    assert_status 1 '-weekly: passed over'
+}
+
+@test "a folder of a backup with nothing in it is told of once" {
+    lifeboat-backup -q weekly
+    mkdir one/20200101T000000Z-hourly
+    hours 1
+    run_split lifeboat-backup hourly
+    assert_status 1 '20200101T000000Z-hourly: the manifest is missing'
+    hours 2
+    run_split lifeboat-backup hourly
+    assert_status 0
 }

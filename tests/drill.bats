@@ -269,3 +269,13 @@ endless() {
     assert_status 0
     [[ $out == lifeboat-drill' '* ]]
 }
+
+@test "the store of -d goes before that of the settings" {
+    back_up 0 daily
+    db=$LIFEBOAT_DB
+    unset LIFEBOAT_DB
+    printf 'LIFEBOAT_DB=%s\n' "$PWD/none.db" >"$LIFEBOAT_ENV"
+    drill -d "$db"
+    assert_status 0 'ok: 20 events back'
+    [ ! -s told ]
+}
