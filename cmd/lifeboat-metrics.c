@@ -51,6 +51,17 @@ static bool open_store(void)
     return false;
 }
 
+/* What there is to watch is told whether or not that can be noted, as on a full disk. */
+static int note(void)
+{
+    struct err e = ERR_NONE;
+
+    if (!history_note(&store, &e))
+        return 0;
+    cli_warn("%s", e.msg);
+    return e.status;
+}
+
 int main(int argc, char **argv)
 {
     const char *output = NULL, *log;
@@ -58,7 +69,7 @@ int main(int argc, char **argv)
     struct err e = ERR_NONE;
     struct buf text = {0};
     bool history = false;
-    int c;
+    int c, status = 0;
 
     cli_start(argv[0], usage);
     while ((c = getopt_long(argc, argv, "o:d:hV", options, NULL)) != -1) {
@@ -76,7 +87,7 @@ int main(int argc, char **argv)
     m.http_log = log ? log : HTTP_LOG;
     m.store = open_store() ? &store : NULL;
     if (history && m.store)
-        cli_check(history_note(&store, &e), &e);
+        status = note();
     cli_check(metrics_put(&m, &text, &e), &e);
     close_store();
     if (output)
@@ -84,5 +95,5 @@ int main(int argc, char **argv)
     else
         cli_put(text.data, text.len);
     buf_free(&text);
-    return cli_finish(0);
+    return cli_finish(status);
 }

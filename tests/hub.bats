@@ -183,8 +183,9 @@ stand_in() {
     assert_status 77 'row-level security'
     [ "$(events_there N)" -eq 20 ]
     # Another's are not there.
-    LIFEBOAT_SITE=N LIFEBOAT_HUB=$(as south) lifeboat-hub pull -q >stolen
-    [ "$(wc -l <stolen)" -eq 1 ]
+    LIFEBOAT_SITE=N LIFEBOAT_HUB=$(as south) run_split lifeboat-hub pull
+    assert_status 66 'N: the hub has nothing of this site'
+    [ -z "$out" ]
     for t in lifeboat_events lifeboat_cursors lifeboat_sites lifeboat_conflicts; do
         [ "$(PGUSER=south pg "SELECT count(*) FROM $t WHERE site_id <> 'S'")" -eq 0 ]
     done
@@ -214,6 +215,33 @@ stand_in() {
     # Nobody who is above it becomes a site.
     run_split lifeboat-hub init --rls --role keeper=N
     assert_status 78 'keeper: a superuser, or above row-level security'
+    pg 'CREATE ROLE helper LOGIN IN ROLE keeper'
+    run_split lifeboat-hub init --rls --role helper=N
+    assert_status 78 'helper: a superuser, or above row-level security'
+    pg 'CREATE ROLE dba LOGIN CREATEROLE; GRANT CREATE ON SCHEMA public TO dba'
+    pg 'ALTER TABLE lifeboat_events OWNER TO dba'
+    run_split lifeboat-hub init --rls --role dba=N
+    assert_status 78 'dba: a superuser, or above row-level security'
+}
+
+@test "a role is of a site or an auditor, never both; made so again it is told nothing" {
+    mkevents 3 | LIFEBOAT_SITE=N evstore-restore -q
+    LIFEBOAT_SITE=N lifeboat-hub push -q
+    lifeboat-hub init -q --rls --auditor changing
+    [ "$(PGUSER=changing pg 'SELECT count(*) FROM lifeboat_events')" -eq 3 ]
+    run_split lifeboat-hub init -q --rls --role changing=S
+    assert_status 0
+    [ "$(PGUSER=changing pg 'SELECT count(*) FROM lifeboat_events')" -eq 0 ]
+    run_split lifeboat-hub init -q --rls --role changing=S
+    assert_status 0
+    [ -z "$errout" ]
+    lifeboat-hub init -q --rls --auditor changing
+    [ "$(PGUSER=changing pg 'SELECT count(*) FROM lifeboat_events')" -eq 3 ]
+    [ "$(pg "SELECT count(*) FROM lifeboat_sites WHERE role = 'changing'")" -eq 0 ]
+    LIFEBOAT_SITE=S LIFEBOAT_HUB=$(as changing) run_split lifeboat-hub push
+    assert_status 77
+    run_split lifeboat-hub init --rls --auditor changing=S
+    assert_status 64 'wants ROLE'
 }
 
 @test "a hub whose dialect has no temporary tables and no quotes: the same results" {

@@ -212,7 +212,9 @@ open("hold").read()'
 }
 
 @test "--history notes a line a day, and what was done in the day before" {
-    everything
+    # A box whose clock is behind the program's build notes nothing.
+    now=4004453296000
+    LIFEBOAT_NOW=$now everything
     export LIFEBOAT_BACKUP_TARGETS="$PWD/backups ssh:h:/x"
     mkdir -p backups/a
     head -c 5000 /dev/zero >backups/a/events
@@ -221,7 +223,7 @@ open("hold").read()'
     note "$now"
     note "$((now + 60000))"
     [ "$(wc -l <status/history.jsonl)" -eq 1 ]
-    jq_true '.day == "2026-11-22" and .events == 30 and .store_bytes > 0 and .disk_free_bytes > 0 and .backup_bytes == 5000
+    jq_true '.day == "2096-11-22" and .events == 30 and .store_bytes > 0 and .disk_free_bytes > 0 and .backup_bytes == 5000
         and .backup_on_store_disk and (.events_by_type | add) == 30 and .queues.jobs.badly == 1 and (has("before") | not)' status/history.jsonl
     # Two good hourlies, a failed one, a drill; each is seen by several looks.
     for at in 1 2; do
@@ -233,14 +235,37 @@ open("hold").read()'
     status_file drill <<<"{\"ts\":$((now + 3)),\"ok\":true,\"last_ok\":$((now + 3))}"
     note "$((now + 90000))"
     note "$((now + day))"
-    tail -n 1 status/history.jsonl | jq_true '.day == "2026-11-23" and .before == {day: "2026-11-22", hourly: 2, daily: 0,
+    tail -n 1 status/history.jsonl | jq_true '.day == "2096-11-23" and .before == {day: "2096-11-22", hourly: 2, daily: 0,
         weekly: 0, monthly: 0, drill: 1, backup_failed: 1, drill_failed: 0}'
     # A line that the loss of power cut, and a clock that is plainly wrong.
-    printf '{"day":"2026-11-24","ts' >>status/history.jsonl
+    printf '{"day":"2096-11-24","ts' >>status/history.jsonl
     note 1000000
     note "$((now + 3 * day))"
     [ "$(grep -c '' status/history.jsonl)" -eq 4 ]
-    tail -n 1 status/history.jsonl | jq_true '.day == "2026-11-25"'
+    tail -n 1 status/history.jsonl | jq_true '.day == "2096-11-25"'
+}
+
+@test "a history that cannot be noted is told, silences no metric, and what it was to say comes later" {
+    # A box whose clock is behind the program's build notes nothing.
+    now=4004453296000
+    LIFEBOAT_NOW=$now everything
+    day=86400000
+    note() { LIFEBOAT_NOW=$1 lifeboat-metrics --history -o x.prom; }
+    note "$now"
+    status_file backup <<<"{\"ts\":$((now + 1)),\"ok\":true,\"last_ok\":{\"hourly\":$((now + 1))}}"
+    note "$((now + 60000))"
+    mv status/history.jsonl aside
+    mkdir status/history.jsonl
+    rm x.prom
+    run_split note "$((now + day))"
+    assert_status 74 'history.jsonl'
+    grep -qx 'lifeboat_up 1' x.prom
+    rmdir status/history.jsonl
+    mv aside status/history.jsonl
+    note "$((now + day + 60000))"
+    tail -n 1 status/history.jsonl | jq_true '.day == "2096-11-23" and .before.day == "2096-11-22" and .before.hourly == 1'
+    note "$((now + 2 * day))"
+    tail -n 1 status/history.jsonl | jq_true '.before.day == "2096-11-23" and .before.hourly == 0'
 }
 
 @test "the history is bounded" {

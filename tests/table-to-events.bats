@@ -218,6 +218,22 @@ same_times() {
     [ -z "$(find . -name 'at.*')" ]
 }
 
+@test "numbers are taken up again in SQLite, whatever type the column has, to their last digit" {
+    mapping '{"since":"at"}'
+    for type in '' REAL NUMERIC BLOB; do
+        rm -f a.db at new.db
+        sqlite3 a.db "CREATE TABLE t (id TEXT, at $type); INSERT INTO t VALUES ('a', 1700000000.1234567), ('b', 1700000001.1234567)"
+        from_sqlite --state at -- evstore-restore -q -d new.db
+        assert_status 0
+        sqlite3 a.db "INSERT INTO t VALUES ('same', 1700000001.1234567), ('next', 1700000002)"
+        from_sqlite --state at -- evstore-restore -q -d new.db
+        assert_status 0
+        [[ $(evstore-export --digest -d new.db) == 'lifeboat1 4 '* ]] || show_run "a column of type '$type'"
+        run_split table-to-events -m map.json --sqlite a.db --state at -- evstore-restore -q -d new.db
+        assert_status 0 ' 1 rows,'
+    done
+}
+
 @test "what it is not: a mapping, a table, a database" {
     sqlite3 a.db 'CREATE TABLE t (id, at)'
     try() { # STATUS TEXT CHANGES

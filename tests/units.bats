@@ -153,3 +153,16 @@ moments() { # TIMER N
     assert_status 0
     assert_out read
 }
+
+@test "the metrics are made without a store too, or nobody would hear that it is gone" {
+    grep -qF -- '--output /run/lifeboat/lifeboat.prom' lifeboat-metrics.service
+    [ "$(grep -cE '^(Condition|Assert).*lifeboat\.db' lifeboat-metrics.service)" -eq 0 ]
+    # What the unit runs, on a box whose store was there a minute ago.
+    export LIFEBOAT_STATUS_DIR=$BATS_TEST_TMPDIR/status LIFEBOAT_HTTP_LOG=$BATS_TEST_TMPDIR/none
+    mkevents 1 | evstore-append -q
+    lifeboat-metrics --history --output "$BATS_TEST_TMPDIR/x.prom"
+    grep -qx 'lifeboat_up 1' "$BATS_TEST_TMPDIR/x.prom"
+    rm "$LIFEBOAT_DB"
+    lifeboat-metrics --history --output "$BATS_TEST_TMPDIR/x.prom"
+    grep -qx 'lifeboat_up 0' "$BATS_TEST_TMPDIR/x.prom"
+}

@@ -2,7 +2,6 @@
 
 #include "cli/status.h"
 
-#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -92,35 +91,40 @@ static int put_numbers(const int64_t n[static DONE_WHATS], struct buf *out)
     return 0;
 }
 
-static int keep(const struct done *d, struct err *e)
+int done_keep(const struct done *d, struct err *e)
 {
     struct buf text = {0};
-    int rc = buf_printf(&text, "{\"day\":\"%s\",\"seen\":{", d->day) ||
-                     put_numbers(d->seen, &text) || buf_adds(&text, "},\"count\":{") ||
-                     put_numbers(d->count, &text) || buf_adds(&text, "}}\n")
-                 ? err_memory(e)
-                 : status_keep(DONE_FILE, buf_span(&text), e);
+    int rc;
+
+    if (!d->changed)
+        return 0;
+    rc = buf_printf(&text, "{\"day\":\"%s\",\"seen\":{", d->day) || put_numbers(d->seen, &text) ||
+                 buf_adds(&text, "},\"count\":{") || put_numbers(d->count, &text) ||
+                 buf_adds(&text, "}}\n")
+             ? err_memory(e)
+             : status_keep(DONE_FILE, buf_span(&text), e);
 
     buf_free(&text);
     return rc;
 }
 
-int done_look(const char *day, struct buf *out, struct err *e)
+int done_look(struct done *d, const char *day, struct buf *out, struct err *e)
 {
-    struct done d = {.day = ""};
-    bool changed, is_new;
+    bool is_new;
 
-    take_kept(&d);
+    *d = (struct done){.day = ""};
+    take_kept(d);
     /* What was done since the last look counts to that day. */
-    changed = count_new(&d);
-    is_new = strcmp(d.day, day) != 0;
-    if (is_new && *d.day &&
-        (buf_printf(out, ",\"before\":{\"day\":\"%s\",", d.day) || put_numbers(d.count, out) ||
+    d->changed = count_new(d);
+    is_new = strcmp(d->day, day) != 0;
+    if (is_new && *d->day &&
+        (buf_printf(out, ",\"before\":{\"day\":\"%s\",", d->day) || put_numbers(d->count, out) ||
          buf_addc(out, '}')))
         return err_memory(e);
     if (is_new) {
-        snprintf(d.day, sizeof d.day, "%s", day);
-        memset(d.count, 0, sizeof d.count);
+        snprintf(d->day, sizeof d->day, "%s", day);
+        memset(d->count, 0, sizeof d->count);
+        d->changed = true;
     }
-    return changed || is_new ? keep(&d, e) : 0;
+    return 0;
 }

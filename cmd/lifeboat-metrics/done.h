@@ -5,6 +5,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 enum done_what {
@@ -22,11 +23,15 @@ struct done {
     char day[16];             /* UTC, 2026-11-22; "": nothing was noted yet */
     int64_t seen[DONE_WHATS]; /* when, as the status files said last; -1: never */
     int64_t count[DONE_WHATS];
+    bool changed; /* is not as it was noted */
 };
 
-/* Takes what was noted, done.json of the status folder, and what the files say now; keeps
- * it where it changed. On a new day the counts of the day before, which out gets, begin
- * anew: ,"before":{"day":...,"hourly":24,...}, nothing where none were noted. */
-int done_look(const char *day, struct buf *out, struct err *e);
+/* Takes what was noted, done.json of the status folder, and what the files say now. On a
+ * new day the counts of the day before, which out gets, begin anew:
+ * ,"before":{"day":...,"hourly":24,...}, nothing where none were noted. */
+int done_look(struct done *d, const char *day, struct buf *out, struct err *e);
+
+/* Notes it, where it changed: once the counts of the day before are kept elsewhere. */
+int done_keep(const struct done *d, struct err *e);
 
 #endif

@@ -152,7 +152,8 @@ static bool is_noted(const struct buf *lines, const char *day)
 
 int history_note(struct store *st, struct err *e)
 {
-    struct buf lines = {0}, done = {0};
+    struct buf lines = {0}, before = {0};
+    struct done done;
     char day[32];
     int rc;
 
@@ -160,15 +161,18 @@ int history_note(struct store *st, struct err *e)
         return 0;
     rfc3339_format(clock_now_ms(), day);
     day[DAY_TEXT] = '\0';
-    rc = done_look(day, &done, e) || status_read(HISTORY_FILE, &lines, e) < 0 ? -1 : 0;
+    rc = done_look(&done, day, &before, e) || status_read(HISTORY_FILE, &lines, e) < 0 ? -1 : 0;
     if (!rc && lines.len && lines.data[lines.len - 1] != '\n' && buf_addc(&lines, '\n'))
         rc = err_memory(e);
     if (!rc && !is_noted(&lines, day)) {
-        rc = put_line(st, day, buf_span(&done), &lines, e);
+        rc = put_line(st, day, buf_span(&before), &lines, e);
         if (!rc)
             rc = status_write(HISTORY_FILE, newest(&lines), e);
     }
-    buf_free(&done);
+    /* The line has the counts of the day before; only then may they begin anew. */
+    if (!rc)
+        rc = done_keep(&done, e);
+    buf_free(&before);
     buf_free(&lines);
     return rc;
 }
