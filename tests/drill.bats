@@ -184,7 +184,7 @@ failed() {
     assert_status 66
     chmod 757 config/notify.d
     drill
-    assert_status 66 'nobody was told'
+    assert_status 75 'nobody was told'
     [ "$(jq .ok "$drill_json")" = false ]
 }
 
