@@ -22,6 +22,16 @@ enum { LOCK_WAIT_MS = 100, HOUR_MS = 3600000 };
 
 /* --- the store ---------------------------------------------------------- */
 
+/* A disk that does not say how large it is has no sample. */
+static int put_disk(const struct overview *o, struct buf *out)
+{
+    if (o->free_bytes < 0)
+        return 0;
+    return prom_one(out, "disk_free_bytes", "gauge", "Bytes free on the store's disk.",
+                    o->free_bytes) ||
+           prom_one(out, "disk_size_bytes", "gauge", "Bytes the store's disk has.", o->disk_bytes);
+}
+
 static int put_sizes(const struct overview *o, int64_t unsynced, struct buf *out)
 {
     return prom_one(out, "events", "gauge", "Events in the log.", o->events) ||
@@ -30,9 +40,7 @@ static int put_sizes(const struct overview *o, int64_t unsynced, struct buf *out
            prom_one(out, "store_bytes", "gauge", "Bytes of the store's files.", o->bytes) ||
            prom_one(out, "store_wal_bytes", "gauge", "Of these, bytes of the -wal file.",
                     o->wal_bytes) ||
-           prom_one(out, "disk_free_bytes", "gauge", "Bytes free on the store's disk.",
-                    o->free_bytes) ||
-           prom_one(out, "disk_size_bytes", "gauge", "Bytes the store's disk has.", o->disk_bytes);
+           put_disk(o, out);
 }
 
 static int put_store(struct store *st, struct buf *out, struct err *e)
