@@ -36,6 +36,20 @@ flip() { # FILE: a bit in the middle
     printf %b "\\x$(printf %x $((was ^ 4)))" | dd of="$1" bs=1 seek="$at" conv=notrunc status=none
 }
 
+# reseal DIR FILTER: what the manifest says is changed by FILTER, and sealed anew.
+reseal() {
+    local head
+    head=$(jq -c "del(.sha256) | $2" "$1/manifest.json")
+    head=${head%\}}
+    printf '%s,"sha256":"%s"}\n' "$head" "$(printf %s "$head" | sha256sum | cut -c 1-64)" >"$1/manifest.json"
+}
+
+# refit DIR: the sums of the manifest are those of the events that are there.
+refit() {
+    local f=$1/events.jsonl.zst
+    reseal "$1" ".files[0] |= (.sha256 = \"$(sha256sum <"$f" | cut -c 1-64)\" | .bytes = $(stat -c %s "$f"))"
+}
+
 @test "whole first, then what is new; the chain comes back with the digest" {
     run_split lifeboat-backup hourly
     assert_status 0 'hourly: 20 events'
@@ -515,10 +529,7 @@ END
     zstd -qdc "$dir/events.jsonl.zst" | sed 's/"hr":60/"hr":61/; s/"n":5/"n":6/' | zstd -qc >new.zst
     [ "$(sha256sum <new.zst)" != "$(sha256sum <"$dir/events.jsonl.zst")" ]
     mv new.zst "$dir/events.jsonl.zst"
-    head=$(jq -c --arg s "$(sha256sum <"$dir/events.jsonl.zst" | cut -c 1-64)" --argjson b "$(stat -c %s "$dir/events.jsonl.zst")" \
-        'del(.sha256) | .files[0] |= (.sha256 = $s | .bytes = $b)' "$dir/manifest.json")
-    head=${head%\}}
-    printf '%s,"sha256":"%s"}\n' "$head" "$(printf %s "$head" | sha256sum | cut -c 1-64)" >"$dir/manifest.json"
+    refit "$dir"
     run_split lifeboat-restore-latest -d new.db
     assert_status 1 'passed over'
     [[ $(digest -d new.db) == 'lifeboat1 20 '* ]]
@@ -526,6 +537,20 @@ END
     run_split lifeboat-backup --verify
     assert_status 1
     grep -q 'hourly: bad: the events are bad, the seal is broken' "$OUT"
+}
+
+@test "restore: whole events, but of another backup, are passed over" {
+    lifeboat-backup -q weekly
+    more b
+    hours 1 && lifeboat-backup -q hourly
+    there=$(newest)
+    more c
+    hours 2 && lifeboat-backup -q hourly
+    cp "one/$there/events.jsonl.zst" "one/$(newest)/"
+    refit "one/$(newest)"
+    run_split lifeboat-restore-latest -d new.db
+    assert_status 1 "$(newest): passed over: events.jsonl.zst: the events are not those of the manifest"
+    jq_true --arg there "$there" '.chain[-1] == $there and .events == 25' <<<"$out"
 }
 
 @test "settings come from the file, and the environment goes before it" {
@@ -556,14 +581,6 @@ END
         run_split lifeboat-restore-latest $a
         assert_status 64
     done
-}
-
-# reseal DIR FILTER: what the manifest says is changed by FILTER, and sealed anew.
-reseal() {
-    local head
-    head=$(jq -c "del(.sha256) | $2" "$1/manifest.json")
-    head=${head%\}}
-    printf '%s,"sha256":"%s"}\n' "$head" "$(printf %s "$head" | sha256sum | cut -c 1-64)" >"$1/manifest.json"
 }
 
 @test "a manifest whose numbers are none is damaged, and nothing in it is run" {
