@@ -81,6 +81,13 @@ moments() { # TIMER N
     [ "$(moments lifeboat-metrics 2)" = 'Fri 2027-01-01 00:00:30,Fri 2027-01-01 00:01:30' ]
     [ "$(moments lifeboat-report-monthly 2)" = 'Fri 2027-01-01 07:00:00,Mon 2027-02-01 07:00:00' ]
     [ "$(moments lifeboat-report-quarterly 3)" = 'Fri 2027-01-01 07:30:00,Thu 2027-04-01 07:30:00,Thu 2027-07-01 07:30:00' ]
+    [ "$(moments lifeboat-backup-hourly 2)" = 'Fri 2027-01-01 00:17:00,Fri 2027-01-01 01:17:00' ]
+    [ "$(moments lifeboat-backup-daily 2)" = 'Fri 2027-01-01 03:00:00,Sat 2027-01-02 03:00:00' ]
+    [ "$(moments lifeboat-backup-weekly 2)" = 'Sun 2027-01-03 04:00:00,Sun 2027-01-10 04:00:00' ]
+    [ "$(moments lifeboat-backup-monthly 3)" = 'Sun 2027-01-31 23:30:00,Sun 2027-02-28 23:30:00,Wed 2027-03-31 23:30:00' ]
+    [ "$(moments lifeboat-drill 2)" = 'Sun 2027-01-03 06:00:00,Sun 2027-01-10 06:00:00' ]
+    [ "$(moments lifeboat-follow-watch 2)" = 'Fri 2027-01-01 00:01:00,Fri 2027-01-01 00:02:00' ]
+    for kind in hourly daily weekly monthly; do grep -qx "Unit=lifeboat-backup@$kind.service" "lifeboat-backup-$kind.timer"; done
     for kind in monthly quarterly; do grep -qx "Unit=lifeboat-report@$kind.service" "lifeboat-report-$kind.timer"; done
     for t in *.timer; do
         u=$(sed -n 's/^Unit=//p' "$t")
