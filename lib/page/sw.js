@@ -5,7 +5,7 @@
 // checksum is another version: the browser fetches it, the page tells, and it takes
 // over when a person agrees.
 
-const SHELL = 'bf322ce3e3ab9a08';
+const SHELL = '19dd753ff211361a';
 const FILES = [
     '/icons/lifeboat-192.png',
     '/icons/lifeboat-512.png',

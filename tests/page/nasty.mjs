@@ -369,6 +369,20 @@ async function twoTabs({ page, open, since }) {
 
 scene('two tabs: one does it, the other shows it, and takes over when it is closed', twoTabs);
 
+// A browser that takes its time to say what room there is.
+const SLOW = `if (navigator.storage) {
+    const estimate = navigator.storage.estimate.bind(navigator.storage);
+    navigator.storage.estimate = () => new Promise((resolve) => { setTimeout(() => resolve(estimate()), 1500); });
+}`;
+
+scene('a backup that ends while the page still reads what was there before is shown', async ({ page }) => {
+    await paired(page, lines.slice(0, 100));
+    await page.locator('#device-figures dd', { hasText: '100' }).waitFor();
+    await host.control('events', lines.slice(100, 150).join('\n'));
+    await page.getByRole('button', { name: 'Back up now' }).click();
+    await page.locator('#device-figures dd', { hasText: '150' }).waitFor({ timeout: 10_000 });
+}, { init: SLOW });
+
 const insecure = { url: () => host.url.replace('127.0.0.1', INSECURE) };
 
 scene('no secure context: two tabs share by a lease', async (s) => {

@@ -232,12 +232,18 @@ function wake() {
 // ---- beginning
 
 let refreshing = false;
+let refreshAgain = false;
 
+// Asked for while it reads: what was read first may be old by now.
 async function refresh() {
+    refreshAgain = true;
     if (refreshing) return;
     refreshing = true;
     try {
-        await readDevice();
+        while (refreshAgain) {
+            refreshAgain = false;
+            await readDevice();
+        }
     } finally {
         refreshing = false;
     }
