@@ -143,6 +143,50 @@ stand_in() {
     assert_status 0 'main: 0 events sent'
 }
 
+@test "while the hub merges one part it has the next one already; the counts are of all parts" {
+    mkevents 95 | evstore-restore -q
+    background lock psql -Xqc "BEGIN; LOCK TABLE lifeboat_events IN SHARE MODE; SELECT pg_sleep(60)"
+    held() { [ "$(pg "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(60)' AND pid <> pg_backend_pid()")" -eq 1 ]; }
+    wait_until 10 held
+    background push lifeboat-hub push --part 10
+    pushing=$pid
+    # One waits to merge, the other, its rows staged, for its turn.
+    both_wait() { [ "$(pg "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'lifeboat-hub' AND wait_event_type = 'Lock'")" -eq 2 ]; }
+    wait_until 20 both_wait
+    pg "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(60)' AND pid <> pg_backend_pid()" >/dev/null
+    wait "$pushing"
+    grep -qx 'lifeboat-hub: main: 95 events sent, 95 new to the hub, 0 in conflict' push.err
+    [ "$(events_there)" -eq 95 ]
+    [ "$(pg 'SELECT sent FROM lifeboat_cursors')" -eq 95 ]
+}
+
+@test "a part that fails ends the push: those before it are there, of those behind it nothing, said once" {
+    mkevents 60 | evstore-restore -q
+    pg "CREATE FUNCTION pg_temp_refuse() RETURNS trigger LANGUAGE plpgsql AS
+        \$\$ BEGIN IF NEW.event_id = '$(evstore-export --after start | sed -n 35p | jq -r .event_id)' THEN RAISE 'not this one'; END IF; RETURN NEW; END \$\$;
+        CREATE TRIGGER refuse BEFORE INSERT ON lifeboat_events FOR EACH ROW EXECUTE FUNCTION pg_temp_refuse()"
+    run_split lifeboat-hub push --part 10
+    assert_status 76 'the hub refused: P0001: not this one'
+    [ "$(grep -c . <<<"$errout")" -eq 1 ]
+    [ "$(events_there)" -eq 30 ]
+    [ "$(pg 'SELECT sent FROM lifeboat_cursors')" -eq 30 ]
+    pg 'DROP TRIGGER refuse ON lifeboat_events; DROP FUNCTION pg_temp_refuse'
+    run_split lifeboat-hub push --part 10
+    assert_status 0 'main: 30 events sent, 30 new to the hub'
+}
+
+@test "a part that cannot be read ends the push with what is wrong; those before it are there" {
+    mkevents 60 | evstore-restore -q
+    stand_in evstore-export 'case " $* " in *" --copy "*) n=$(($(cat n 2>/dev/null || echo 0) + 1)); echo $n >n
+        [ $n -ne 4 ] || { echo "evstore-export: lifeboat.db: disk I/O error" >&2; exit 74; };; esac
+        exec "$real" "$@"'
+    run_split lifeboat-hub push --part 10
+    assert_status 74 'disk I/O error'
+    [ "$(events_there)" -eq 30 ]
+    run_split lifeboat-hub push --part 10
+    assert_status 0 'main: 30 events sent, 30 new to the hub'
+}
+
 @test "a pull that is cut, by either end, has no seal, and a blank store stays blank" {
     mkevents 3000 | evstore-restore -q
     lifeboat-hub push -q

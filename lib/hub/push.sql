@@ -1,12 +1,24 @@
 -- One part of a push, on standard input as evstore-export --copy --seal writes it: all of
 -- it and the site's new cursor, or nothing. Run by lifeboat-hub push, in psql. site, store,
--- device: who pushes; temporary: whether the rows stay in this transaction; had: the cursor that the hub had; origin: the one the part goes on from.
-\if :temporary
-    -- A part stays in memory where it can: a third of the time.
-    SET temp_buffers = '64MB';
-\endif
-BEGIN;
+-- device: who pushes; temporary: whether the rows stay in this transaction; had: the
+-- cursor that the hub has by then; origin: the one the part goes on from.
+BEGIN ISOLATION LEVEL READ COMMITTED;
 SET LOCAL lock_timeout = '30s';
+\if :temporary
+    -- Behind a pooler, a session may have had temporary tables before; its buffers stay.
+    SELECT pg_my_temp_schema() = 0 AS fresh \gset
+    \if :fresh
+        -- A part stays in memory where it can: a third of the time.
+        SET LOCAL temp_buffers = '64MB';
+    \endif
+    CREATE TEMPORARY TABLE lifeboat_staging (
+        digest text, event_id text, event_site_id text, entity_type text, entity_id text, entity_version bigint,
+        actor_id text, actor_name text, actor_role text, device_id text, ts_device bigint, ts_server bigint,
+        hlc text, event_type text, schema_version text, correlation_id text, causation_id text, line text
+    ) ON COMMIT DROP;
+    -- It comes in while another session merges the part before it.
+    \copy lifeboat_staging FROM pstdin
+\endif
 
 -- One push of a store at a time: the others wait for this row, and then find it moved.
 INSERT INTO lifeboat_cursors (site_id, store_id, cursor) VALUES (:'site', :'store', 'start')
@@ -21,13 +33,9 @@ SELECT cursor = :'had' AS unmoved FROM lifeboat_cursors
 \endif
 
 \if :temporary
-CREATE TEMPORARY TABLE lifeboat_staging (
-    digest text, event_id text, event_site_id text, entity_type text, entity_id text, entity_version bigint,
-    actor_id text, actor_name text, actor_role text, device_id text, ts_device bigint, ts_server bigint,
-    hlc text, event_type text, schema_version text, correlation_id text, causation_id text, line text
-) ON COMMIT DROP;
+\else
+    \copy lifeboat_staging FROM pstdin
 \endif
-\copy lifeboat_staging FROM pstdin
 
 -- The row without an event is the seal.
 SELECT coalesce(seals = 1 AND events = (seal ->> 'count')::bigint AND seal ->> 'from' = :'origin', false) AS whole,
@@ -40,6 +48,10 @@ SELECT coalesce(seals = 1 AND events = (seal ->> 'count')::bigint AND seal ->> '
     ROLLBACK;
     \echo 'cut'
     \quit
+\endif
+-- The next part may come: its session will wait for this one's cursor.
+\if :temporary
+    \echo 'locked'
 \endif
 
 INSERT INTO lifeboat_events (site_id, event_id, digest, event_site_id, entity_type, entity_id, entity_version,
@@ -75,4 +87,4 @@ UPDATE lifeboat_cursors
     DELETE FROM lifeboat_staging;
 \endif
 COMMIT;
-\echo done :events :new :reached
+\echo done|:events|:new
