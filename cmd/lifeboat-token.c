@@ -556,8 +556,6 @@ int main(int argc, char **argv)
     check_options(command);
     if (!opt.key_file)
         opt.key_file = settings_get("KEY");
-    if (!opt.key_file)
-        opt.key_file = KEYS_DEFAULT_FILE;
     cli_on_exit(forget);
     status = command->run();
     forget();

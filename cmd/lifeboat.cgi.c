@@ -238,8 +238,7 @@ static int know_by_token(struct exchange *x, struct err *e)
 /* An answer stands there if he may not. */
 static int know_who(struct exchange *x, struct err *e)
 {
-    const char *file = settings_get("KEY");
-    int rc = keys_load(&x->keys, file ? file : KEYS_DEFAULT_FILE, cli.db, e);
+    int rc = keys_load(&x->keys, settings_get("KEY"), cli.db, e);
 
     if (rc < 0)
         return -1;

@@ -75,7 +75,7 @@ teardown() { [ -z "${work-}" ] || rm -rf --one-file-system "$work"; }
         [ -e "$s" ] || s=${s%%@*}@.service
         # Its metrics say that there is none.
         [ "$t" != lifeboat-metrics.timer ] || continue
-        grep -E '^ConditionPathExists(Glob)?=\|?/var/lib/lifeboat' "$s" || {
+        grep -E '^(ExecCondition=/usr/bin/lifeboat-settings --(store|ever)|ConditionPathExistsGlob=/var/lib/lifeboat/.*)$' "$s" || {
             echo "$t: $s has no condition"
             false
         }
@@ -93,8 +93,8 @@ teardown() { [ -z "${work-}" ] || rm -rf --one-file-system "$work"; }
 }
 
 @test "each setting there is stands in lifeboat.env" {
-    sed -n '/keys\[\] = /,/;/p' "$top/lib/cli/settings.c" | grep -oE '"[A-Z_]+"' | tr -d '"' >known
-    [ "$(wc -l <known)" -ge 13 ]
+    lifeboat-settings | sed 's/^LIFEBOAT_\([A-Z_]*\) .*/\1/' >known
+    [ "$(wc -l <known)" -ge 19 ]
     while read -r k; do
         case $k in ENV | NOW) continue ;; esac # of the environment alone
         grep -q "^#LIFEBOAT_$k=" "$top/scripts/lifeboat.env" || {

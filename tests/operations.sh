@@ -56,7 +56,7 @@ start() {
     local from
     from=$(mark)
     want 0 systemctl start "$1"
-    since "$from" -o cat -u "$1" | grep -q 'unmet condition'
+    since "$from" -o cat -u "$1" | grep -qE "unmet condition|'exec-condition'"
 }
 # A Debian as it is before lifeboat is installed.
 prepare() {

@@ -16,8 +16,6 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 
-#define TARGETS "/var/lib/lifeboat-backup"
-
 enum { DAY_TEXT = 10, OPEN_FOLDERS = 8, DAY_MS = 86400000 };
 
 /* Of the targets of backups that are folders here. */
@@ -56,8 +54,7 @@ static void look_at_target(const char *folder, const struct store *st, struct ba
 
 static int look_at_backups(const struct store *st, struct backups *b, struct err *e)
 {
-    const char *set = settings_get("BACKUP_TARGETS");
-    char *targets = strdup(set ? set : TARGETS), *rest = targets;
+    char *targets = strdup(settings_get("BACKUP_TARGETS")), *rest = targets;
 
     if (!targets)
         return err_memory(e);

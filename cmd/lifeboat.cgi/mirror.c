@@ -13,7 +13,6 @@
 #include <unistd.h>
 
 #define MIRROR_LOG "/srv/rpi-server/logs/mirror_requests.log"
-#define MIRROR_DIR "/var/lib/mirror"
 
 /* --- the log of requests ------------------------------------------------ */
 
@@ -91,9 +90,7 @@ static int put_ledger(const struct ledger *l, struct buf *out)
 
 int mirror_ledger(struct ledger *l, struct err *e)
 {
-    const char *dir = settings_get("MIRROR_DIR");
-
-    return ledger_read(dir ? dir : MIRROR_DIR, l, e);
+    return ledger_read(settings_get("MIRROR_DIR"), l, e);
 }
 
 int mirror_put(struct buf *out, char problem[static 256])

@@ -15,13 +15,6 @@ enum { DEFAULT_LIMIT = 1000, DEFAULT_DIFFS = 1000, MEMORY_LEAST = 1 << 20 };
 static const char wants_tolerance[] =
     "wants abs: or rel: and a number that is not negative, such as abs:0.01";
 
-static const char *default_status_dir(void)
-{
-    const char *own = settings_get("MIRROR_DIR");
-
-    return own ? own : "/var/lib/mirror";
-}
-
 /* --- names and tolerances ------------------------------------------------- */
 
 static int add_name(struct plan *p, struct record_names *names, struct span name)
@@ -278,7 +271,7 @@ static int read_file(struct plan *p, const struct wishes *w, bool sources, struc
     if (r.zone)
         p->zone = r.zone;
     if (sources)
-        p->status_dir = r.status_dir ? r.status_dir : default_status_dir();
+        p->status_dir = r.status_dir ? r.status_dir : settings_get("MIRROR_DIR");
     return sources && !w->recompute ? file_sources(&r, e) : 0;
 }
 
@@ -495,7 +488,7 @@ int plan_make(struct plan *p, const struct wishes *w, struct err *e)
     if ((from_file || w->config) && read_file(p, w, from_file, e))
         return -1;
     if (w->recompute && !p->status_dir)
-        p->status_dir = default_status_dir();
+        p->status_dir = settings_get("MIRROR_DIR");
     if (take_wishes(p, w, e))
         return -1;
     if (collect_named(p) || (!p->rules.key.n && split_names(p, default_key, &p->rules.key)))

@@ -276,12 +276,12 @@ static void keep_standard_descriptors(void)
 }
 
 /* A name that goes into events must be fit for one. */
-static const char *checked_name(const char *setting, const char *otherwise)
+static const char *checked_name(const char *setting)
 {
     const char *v = settings_get(setting);
 
     if (!v)
-        return otherwise;
+        return NULL;
     for (const char *p = v, *end = v + strlen(v); p < end;) {
         size_t n = utf8_length(p, end);
 
@@ -325,7 +325,7 @@ static bool memory_is_short(void)
 
 void cli_start(const char *argv0, const char *usage)
 {
-    const char *slash = strrchr(argv0, '/'), *v;
+    const char *slash = strrchr(argv0, '/');
     struct err e = ERR_NONE;
 
     cli = (struct cli){
@@ -336,12 +336,11 @@ void cli_start(const char *argv0, const char *usage)
     keep_standard_descriptors();
     stop_catch();
     cli_check(settings_load(&e), &e);
-    v = settings_get("DB");
-    cli.db = v ? v : "/var/lib/lifeboat/lifeboat.db";
-    cli.site = checked_name("SITE", "main");
-    cli.device = checked_name("DEVICE", NULL);
+    cli.db = settings_get("DB");
+    cli.site = checked_name("SITE");
+    cli.device = checked_name("DEVICE");
     cli.projectors = settings_get("PROJECTORS");
-    cli.wait_s = (int)number_setting("WAIT", 0, 86400, 30);
+    cli.wait_s = (int)number_setting("WAIT", 0, 86400, 0);
     cli.small = memory_is_short();
     clock_fix_ms(number_setting("NOW", 0, (INT64_C(1) << 48) - 1, -1));
 }

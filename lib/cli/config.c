@@ -17,9 +17,7 @@ enum { CONFIG_MAX = 1 << 20 };
 
 const char *config_folder(void)
 {
-    const char *own = settings_get("CONFIG");
-
-    return own ? own : "/etc/lifeboat";
+    return settings_get("CONFIG");
 }
 
 static int read_whole(int fd, const char *path, struct buf *out, struct err *e)

@@ -14,7 +14,6 @@
 
 #include <stdlib.h>
 
-#define MIRROR_DIR     "/var/lib/mirror"
 #define REQUESTS_STATE "requests.json"
 
 /* Who has the lock reads and writes some KB. */
@@ -261,12 +260,11 @@ static int put_age(struct buf *out, const char *name, const char *help, int64_t 
  * absence is what alerts are for. */
 static int put_mirror(struct buf *out)
 {
-    const char *dir = settings_get("MIRROR_DIR");
     struct err e = ERR_NONE;
     int64_t now = clock_now_ms();
     struct ledger l;
 
-    if (ledger_read(dir ? dir : MIRROR_DIR, &l, &e)) {
+    if (ledger_read(settings_get("MIRROR_DIR"), &l, &e)) {
         cli_warn("%s", e.msg);
         return 0;
     }

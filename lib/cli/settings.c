@@ -7,50 +7,80 @@
 
 #define DEFAULT_FILE "/etc/lifeboat/lifeboat.env"
 
-/* Every setting there is; lifeboat(7) explains each. */
-static const char *const keys[] = {"DB",
-                                   "SITE",
-                                   "DEVICE",
-                                   "WAIT",
-                                   "MEMORY",
-                                   "PROJECTORS",
-                                   "CONFIG",
-                                   "ENV",
-                                   "NOW",
-                                   "KEY",
-                                   "HTTP_LOG",
-                                   "MIRROR_LOG",
-                                   "MIRROR_DIR",
-                                   "LED",
-                                   "STATUS_DIR",
-                                   "HUB",
-                                   "BACKUP_TARGETS",
-                                   "BACKUP_RECIPIENTS",
-                                   "BACKUP_IDENTITY"};
+/* Every setting there is, and what holds where it is not set; lifeboat(7) explains each. */
+static const struct key {
+    const char *name, *usual;
+} keys[] = {{"DB", "/var/lib/lifeboat/lifeboat.db"},
+            {"SITE", "main"},
+            {"DEVICE", NULL},
+            {"WAIT", "30"},
+            {"MEMORY", NULL},
+            {"PROJECTORS", NULL},
+            {"CONFIG", "/etc/lifeboat"},
+            {"HTTP_LOG", NULL},
+            {"MIRROR_LOG", NULL},
+            {"MIRROR_DIR", "/var/lib/mirror"},
+            {"STATUS_DIR", NULL},
+            {"BACKUP_TARGETS", "/var/lib/lifeboat-backup"},
+            {"BACKUP_RECIPIENTS", NULL},
+            {"BACKUP_IDENTITY", NULL},
+            {"HUB", NULL},
+            {"LED", NULL},
+            {"KEY", "/etc/lifeboat/token.key"},
+            {"ENV", NULL},
+            {"NOW", NULL}};
 
 enum { KEYS = sizeof keys / sizeof *keys };
 
-static char *from_file[KEYS];
+static struct {
+    char *value;
+    int line;
+} from_file[KEYS];
 
 static int key_of(const char *name, size_t n)
 {
     for (int k = 0; k < KEYS; k++)
-        if (strlen(keys[k]) == n && !memcmp(keys[k], name, n))
+        if (strlen(keys[k].name) == n && !memcmp(keys[k].name, name, n))
             return k;
     return -1;
 }
 
-const char *settings_get(const char *name)
+/* The environment hides the file, even with an empty text. */
+bool settings_at(int n, struct setting *s)
 {
-    int k = key_of(name, strlen(name));
     char full[64];
     const char *v;
 
-    snprintf(full, sizeof full, "LIFEBOAT_%s", name);
+    if (n < 0 || n >= KEYS)
+        return false;
+    *s = (struct setting){.name = keys[n].name};
+    snprintf(full, sizeof full, "LIFEBOAT_%s", s->name);
     v = getenv(full);
-    if (!v && k >= 0)
-        v = from_file[k];
-    return v && *v ? v : NULL;
+    s->from = v ? SETTING_ENVIRONMENT : SETTING_FILE;
+    if (!v)
+        v = from_file[n].value;
+    if (v && *v) {
+        s->value = v;
+        s->line = from_file[n].line;
+    } else {
+        s->value = keys[n].usual;
+        s->from = s->value ? SETTING_USUAL : SETTING_UNSET;
+    }
+    return true;
+}
+
+const char *settings_get(const char *name)
+{
+    struct setting s;
+
+    return settings_at(key_of(name, strlen(name)), &s) ? s.value : NULL;
+}
+
+const char *settings_file(void)
+{
+    const char *given = getenv("LIFEBOAT_ENV");
+
+    return given && *given ? given : DEFAULT_FILE;
 }
 
 static int check_environment(struct err *e)
@@ -99,14 +129,15 @@ static int take_line(char *line, const char *path, int number, struct err *e)
     if (k < 0)
         return err_set(e, EX_CONFIG, "%s:%d: no such setting: %.*s (lifeboat(7) lists them)", path,
                        number, (int)(eq - name), name);
-    free(from_file[k]);
-    from_file[k] = strdup(unquote(eq + 1));
-    return from_file[k] ? 0 : err_memory(e);
+    free(from_file[k].value);
+    from_file[k].value = strdup(unquote(eq + 1));
+    from_file[k].line = number;
+    return from_file[k].value ? 0 : err_memory(e);
 }
 
 int settings_load(struct err *e)
 {
-    const char *given = getenv("LIFEBOAT_ENV"), *path = given && *given ? given : DEFAULT_FILE;
+    const char *given = getenv("LIFEBOAT_ENV"), *path = settings_file();
     char *line = NULL;
     size_t cap = 0;
     int number = 0, rc = 0;

@@ -21,7 +21,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define KEYS_DEFAULT_FILE "/etc/lifeboat/token.key"
 #define KEYS_DEFAULT_KEEP (INT64_C(30) * 86400000)
 
 enum { KEY_BYTES = 32, KEY_ID = 9, KEYS_MAX = 2 };
