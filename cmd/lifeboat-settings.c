@@ -19,7 +19,7 @@ static const char usage[] =
     "\n"
     "      --json    as an object\n"
     "      --sh      as assignments, for a shell to eval\n"
-    "      --store   prints nothing: 0 if there is a store, 1 if not, 255 if that\n"
+    "      --store   prints nothing: 0 if there is a store, 254 if not, 255 if that\n"
     "                cannot be told; for ExecCondition= in units\n"
     "      --ever    the same, 0 too if one was ever backed up here\n"
     "  -h, --help    this text\n"
@@ -35,8 +35,9 @@ static const struct option options[] = {{"json", no_argument, NULL, OPT_JSON},
                                         {"version", no_argument, NULL, 'V'},
                                         {NULL, 0, NULL, 0}};
 
-/* systemd takes any other status but 0 for "not now". */
-enum { CANNOT_TELL = 255 };
+/* As systemd takes them: not now, and trouble. SuccessExitStatus= of a unit, where 1 may
+ * stand, is about ExecCondition= too. */
+enum { NOT_NOW = 254, CANNOT_TELL = 255 };
 
 /* The nth setting. The status folder is beside the store where nothing else was said. */
 static bool setting_at(int n, struct setting *s)
@@ -163,7 +164,7 @@ static bool there(const char *path)
 static int condition(bool ever)
 {
     char *backed_up = status_path("backup.json");
-    int status = there(cli.db) || (ever && backed_up && there(backed_up)) ? 0 : 1;
+    int status = there(cli.db) || (ever && backed_up && there(backed_up)) ? 0 : NOT_NOW;
 
     free(backed_up);
     return status;

@@ -77,12 +77,12 @@ of() { lifeboat-settings --json | jq -r --arg k "LIFEBOAT_$1" '.[$k] | "\(.value
 
 @test "a unit's condition: a store, one that was backed up, or neither; trouble is none of these" {
     run_split lifeboat-settings --store
-    assert_status 1
+    assert_status 254
     run_split lifeboat-settings --ever
-    assert_status 1
+    assert_status 254
     mkdir status && echo '{}' >status/backup.json
     run_split lifeboat-settings --store
-    assert_status 1
+    assert_status 254
     run_split lifeboat-settings --ever
     assert_status 0
     rm status/backup.json
@@ -96,7 +96,7 @@ of() { lifeboat-settings --json | jq -r --arg k "LIFEBOAT_$1" '.[$k] | "\(.value
         LIFEBOAT_ENV=none run_split lifeboat-settings $o
         assert_status 255 'unable to read the settings none'
         LIFEBOAT_DB=lifeboat.db/x run_split lifeboat-settings $o
-        assert_status 1
+        assert_status 254
         run_split lifeboat-settings $o x
         assert_status 255
     done
