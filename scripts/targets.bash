@@ -12,7 +12,8 @@
 
 declare -a targets=()
 # Of each backup, by its key. why: empty, or what is wrong with it. An absent value is "-".
-declare -A kind created from to count total digest on replaces encrypted serial files why stamp
+# flaw: what is wrong with its box alone, where $events_alone is set.
+declare -A kind site created from to count total digest on replaces encrypted serial files why flaw stamp
 # What was found of chains, by key: yes or no.
 declare -A restorable
 declare -a keys=() chain=()
@@ -60,6 +61,7 @@ look)
     set -- [0-9]*T[0-9]*Z-*
     if [ -e "$1" ]; then
         stat -c "%n %s %.9Y %.9Z %i" -- "$@" [0-9]*T[0-9]*Z-*/* 2>/dev/null || :
+        for n; do [ -r "$n" ] && [ -x "$n" ] || printf "%s/! 0 0 0 0\n" "$n"; done
         echo
         for n; do [ ! -f "$n/manifest.json" ] || printf "%s\n" "$n/manifest.json"; done |
             tar -chf - -T - || [ "$?" -le 2 ]
@@ -197,7 +199,7 @@ split_manifest() { # FILE NAME
 }
 
 readonly manifest_row='
-    [.name, .kind, .created, .from, .to, .count, .total, .digest, .on, .replaces, .encrypted, .serial,
+    [.name, .kind, .site_id, .created, .from, .to, .count, .total, .digest, .on, .replaces, .encrypted, .serial,
         ([.files[] | .name, .bytes, .sha256] | join(" "))]
     | map(if . == null then "-" else tostring end) | join("\t")'
 # A target may be in other hands: what is reckoned with has to be a number, and what makes
@@ -206,6 +208,7 @@ readonly manifest_filter='
     def number: type == "number" and . >= 0 and . < 1e15 and . == floor;
     (input_filename | split("/")[-1]) as $name
     | fromjson? | select(.lifeboat_backup == 1 and .name == $name and .kind == ($name | split("-")[1])
+        and (.site_id | type == "string" and . != "")
         and all(.created, .count, .total, .serial, .files[].bytes; number)
         and all(.files[].name; test("^[a-z.]+$")) and all(.. | strings; test("[[:cntrl:]]") | not)) | '$manifest_row
 
@@ -217,6 +220,10 @@ catalog() {
     local -A sealed=() sizes=()
     rm -rf "$work/there" "$work/heads"
     mkdir "$work/there" "$work/heads"
+    [[ $t != /* ]] || [ -d "$t" ] || {
+        echo 'no such folder (is the disk mounted?)' >"$work/said"
+        return 66
+    }
     limit=300 at "$t" look >"$work/look" 2>"$work/said" </dev/null || status=$?
     [ "$status" -eq 0 ] || return "$status"
     while IFS= read -r line && [ -n "$line" ]; do
@@ -231,7 +238,10 @@ catalog() {
             kind[$number/$name]=${name#*-}
         fi
         [ "$name" = "$f" ] || take_file "$number/$name" "$line"
-        [ "$f" != "$name/manifest.json" ] || why[$number/$name]='the manifest cannot be read'
+        case $f in
+        "$name/manifest.json") why[$number/$name]='the manifest cannot be read' ;;
+        "$name/!") why[$number/$name]='not for us to read (chown -R its folder to the user that makes backups)' ;;
+        esac
     done <"$work/look"
     unpack_manifests || return 74
     for f in "$work/there"/*/manifest.json; do
@@ -276,19 +286,24 @@ unpack_manifests() {
     [ ! -s "$work/look.tar" ] || tar -xf "$work/look.tar" -C "$work/there" 2>>"$work/said"
 }
 
+# blame KEY FILE WHY
+blame() {
+    if [ -n "${events_alone-}" ] && [[ $2 == box.* ]]; then flaw[$1]=$3; else why[$1]=$3; fi
+}
+
 take_manifest() { # KEY LINE
     local key=$1 name bytes sum
-    IFS=$'\t' read -r kind[$key] created[$key] from[$key] to[$key] count[$key] total[$key] digest[$key] \
+    IFS=$'\t' read -r kind[$key] site[$key] created[$key] from[$key] to[$key] count[$key] total[$key] digest[$key] \
         on[$key] replaces[$key] encrypted[$key] serial[$key] files[$key] <<<"$2"
-    why[$key]=
+    why[$key]='' flaw[$key]=''
     set -- ${files[$key]}
     while [ $# -gt 0 ]; do
         name=$1 bytes=$2 sum=$3
         shift 3
         if [ -z "${sizes[${key#*/}/$name]-}" ]; then
-            why[$key]="$name is missing"
+            blame "$key" "$name" "$name is missing"
         elif [ "${sizes[${key#*/}/$name]}" != "$bytes" ]; then
-            why[$key]="$name has ${sizes[${key#*/}/$name]} bytes, not $bytes"
+            blame "$key" "$name" "$name has ${sizes[${key#*/}/$name]} bytes, not $bytes"
         fi
         [[ $sum =~ ^[0-9a-f]{64}$ ]] || why[$key]='the manifest is damaged'
     done
@@ -320,9 +335,9 @@ prove() {
         key=$number/${f%%/*}
         line=" ${files[$key]} "
         if [ -z "${found[$f]-}" ]; then
-            why[$key]="${f#*/} cannot be read: $(grep -F -- "$f" "$work/said" | head -n 1 | sed 's/.*: //')"
+            blame "$key" "${f#*/}" "${f#*/} cannot be read: $(grep -F -- "$f" "$work/said" | head -n 1 | sed 's/.*: //')"
         elif [[ $line != *" ${f#*/} "*" ${found[$f]} "* ]]; then
-            why[$key]="${f#*/} is not what was written: its SHA-256 differs"
+            blame "$key" "${f#*/}" "${f#*/} is not what was written: its SHA-256 differs"
         fi
         [ -z "${why[$key]}" ] || restorable=()
     done
@@ -460,12 +475,29 @@ box_inside() {
 # contents KEY: reads events and box of a backup whose files are what was written, and says
 # in why what is wrong with them.
 contents() {
-    local key=$1 name t=${targets[${1%%/*}]}
+    local key=$1 name said t=${targets[${1%%/*}]}
     name=$(events_of "$key")
     why[$key]=$(at "$t" get "${key#*/}/$name" 2>/dev/null </dev/null |
         inside "$name" "${from[$key]}" "${to[$key]}" "${count[$key]}" "${digest[$key]}") || :
     name=$(box_of "$key")
-    [ -n "${why[$key]}" ] || why[$key]=$(at "$t" get "${key#*/}/$name" 2>/dev/null </dev/null |
-        box_inside "$name") || :
+    if [ -z "${why[$key]}${flaw[$key]}" ]; then
+        said=$(at "$t" get "${key#*/}/$name" 2>/dev/null </dev/null | box_inside "$name") || :
+        [ -z "$said" ] || blame "$key" "$name" "$said"
+    fi
     [ -z "${why[$key]}" ] || restorable=()
+}
+
+# opened KEY FILE: what was packed there; $work/opened.said has what went wrong.
+opened() {
+    at "${targets[${1%%/*}]}" get "${1#*/}/$2" 2>"$work/opened.said" </dev/null | open_pack "$2" 2>>"$work/opened.said"
+}
+
+# A folder for what is at work, with room in it: $work.
+work_folder() {
+    work=$(mktemp -d) || exit 73
+    head -c 65536 /dev/zero 2>/dev/null >"$work/room" || {
+        rm -rf "$work"
+        die 74 "${TMPDIR:-/tmp}: no room for what is at work: TMPDIR names another folder"
+    }
+    rm "$work/room"
 }

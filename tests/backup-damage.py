@@ -161,6 +161,10 @@ def judge(task):
             (target / name / file).write_bytes(data)
         unharmed = layer != "within" and data == (base / name / file).read_bytes()
         verdicts, newest = expected(names, name, unharmed)
+        # Events come back without the box beside them; that of the newest is missed.
+        box = file.startswith("box.")
+        if box:
+            newest = names[-1]
         env = environment(folder, LIFEBOAT_BACKUP_TARGETS=str(target), LIFEBOAT_NOW=str(BEGIN + 9 * 3600000))
         text = f"{layer} {name} {file}: {what}"
         wrong = []
@@ -177,7 +181,7 @@ def judge(task):
             same = restore and layer == "within" and got.get("digest") in digests(base, names)
             if not same:
                 wrong.append(f"{text}: restore {r.returncode} {got}, not {newest}: {r.stderr.decode()[-200:]}")
-        elif r.returncode != (0 if unharmed else 1):
+        elif r.returncode != (0 if unharmed or (box and name != newest) else 1):
             wrong.append(f"{text}: restore ends with {r.returncode}: {r.stderr.decode()[-200:]}")
         return layer, wrong
     finally:

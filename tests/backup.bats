@@ -306,7 +306,7 @@ refit() {
     more c && more d
     hours 2
     run_split lifeboat-backup hourly
-    assert_status 0 'was rolled back'
+    assert_status 0 'this store lacks 5 events that 20260110T000640Z-hourly has: both will be restored'
     run_split lifeboat-restore-latest -d new.db
     assert_status 0
     [[ $(digest -d new.db) == 'lifeboat1 35 '* ]]
@@ -318,6 +318,237 @@ refit() {
         [[ $(digest -d "new$h.db") == 'lifeboat1 35 '* ]]
     done
     manifest | jq_true '.from != "start"'
+}
+
+@test "what a restored store lacks is not forgotten when it has grown by as much" {
+    lifeboat-backup -q weekly
+    more b
+    hours 1 && lifeboat-backup -q hourly
+    rm lifeboat.db*
+    zstd -qdc one/*weekly/events.jsonl.zst | evstore-restore -q --require-seal --keep-flags
+    hours 2
+    run_split lifeboat-backup hourly
+    assert_status 0 "this store has 20 events, and $(names | sed -n 2p) has 25"
+    more c && more d
+    for kind in weekly hourly daily; do
+        hours $((++h + 2))
+        run_split lifeboat-backup "$kind"
+        assert_status 0
+        run_split lifeboat-restore-latest -d "new$h.db"
+        assert_status 0
+        [[ $(digest -d "new$h.db") == 'lifeboat1 35 '* ]]
+    done
+    # Once it has them, that is over.
+    lifeboat-restore-latest -q >/dev/null
+    hours 9
+    run_split lifeboat-backup weekly
+    assert_status 0
+    manifest | jq_true '.replaces == null and .total == 35'
+}
+
+@test "encrypted, nobody here can open it: what lifeboat-restore-latest brought back is known to be here" {
+    command -v age >/dev/null || skip 'age is not installed'
+    age-keygen -o id.age 2>/dev/null
+    age-keygen -y id.age >recipients
+    export LIFEBOAT_BACKUP_RECIPIENTS=$PWD/recipients
+    lifeboat-backup -q weekly
+    cp lifeboat.db snapshot.db
+    more b
+    hours 1 && lifeboat-backup -q hourly
+    # Rolled back: it cannot be looked into, so it is named, over and over.
+    rm lifeboat.db* && cp snapshot.db lifeboat.db
+    more c && more d
+    for h in 2 3; do
+        hours $h
+        run_split lifeboat-backup weekly
+        assert_status 0 'was rolled back'
+        manifest | jq_true '.replaces | endswith("T000640Z-hourly")'
+    done
+    # Brought back, by whom has the identity.
+    run_split lifeboat-restore-latest --identity id.age
+    assert_status 0
+    jq_true --arg at "$(manifest | jq -r .to)" '[.[][]] | any(. == $at)' status/restored.json
+    hours 4
+    run_split lifeboat-backup weekly
+    assert_status 0
+    manifest | jq_true '.replaces == null and .total == 35'
+}
+
+@test "--as-it-is: what only older ones have does not come back any more" {
+    lifeboat-backup -q weekly
+    more wrong
+    hours 1 && lifeboat-backup -q hourly
+    lifeboat-restore-latest -q -d then.db --at "$(names | head -n 1)" >/dev/null
+    rm lifeboat.db* && mv then.db lifeboat.db
+    rm -f then.db*
+    hours 2
+    run_split lifeboat-backup hourly
+    assert_status 0 'both will be restored (lifeboat-backup(1): --as-it-is)'
+    hours 3
+    run_split lifeboat-backup --as-it-is hourly
+    assert_status 0
+    manifest | jq_true '.from == "start" and .replaces == null and .total == 20'
+    for kind in hourly daily weekly monthly; do
+        hours $((++h + 3))
+        run_split lifeboat-backup "$kind"
+        assert_status 0
+        [[ $errout != *'both will be restored'* ]]
+        run_split lifeboat-restore-latest -d "new$h.db"
+        assert_status 0
+        [[ $(digest -d "new$h.db") == 'lifeboat1 20 '* ]]
+    done
+    run_split lifeboat-backup --as-it-is --list
+    assert_status 64
+}
+
+@test "two sites in one folder: neither builds on, counts, removes or restores the other's" {
+    for w in 0 1; do hours $((w * 168)) && lifeboat-backup -q weekly; done
+    export LIFEBOAT_DB=$PWD/shop.db LIFEBOAT_SITE=shop
+    mkevents 90 shop | evstore-restore -q
+    for w in 2 3 4 5 6 7 8; do
+        hours $((w * 168))
+        run_split lifeboat-backup weekly
+        assert_status 0
+        [[ $errout != *'both will'* ]]
+        manifest | jq_true '.site_id == "shop" and .replaces == null'
+    done
+    [ "$(cat one/*/manifest.json | jq -r .site_id | sort | uniq -c | tr -s ' \n' ' ')" = ' 2 main 4 shop ' ]
+    lifeboat-backup --list | grep -c '(of site main)' | grep -x 2
+    unset LIFEBOAT_SITE
+    # A blank box that was not told: which one?
+    run_split lifeboat-restore-latest -d any.db
+    assert_status 64 'there are backups of several sites, main, shop: --site SITE'
+    [ ! -e any.db ]
+    run_split lifeboat-restore-latest -d shop2.db --site shop
+    assert_status 0 'this is site shop: before anything is stored, set LIFEBOAT_SITE=shop (it is main here)'
+    [ "$(digest -d shop2.db)" = "$(digest)" ]
+    LIFEBOAT_SITE=main run_split lifeboat-restore-latest -d main2.db
+    assert_status 0
+    [[ $(digest -d main2.db) == 'lifeboat1 20 '* ]]
+    LIFEBOAT_SITE=clinic run_split lifeboat-restore-latest -d none.db
+    assert_status 66 'no backup of site clinic in'
+    # A drill asks for its own.
+    LIFEBOAT_SITE=shop run_split lifeboat-drill
+    assert_status 0
+    # A store that was given another name goes on with its own.
+    LIFEBOAT_SITE=shop-2 run_split lifeboat-backup hourly
+    assert_status 0 "on $(names | tail -n 1)"
+}
+
+@test "restore: a store that is damaged is named, and no backup is blamed for it" {
+    more b
+    lifeboat-backup -q weekly
+    sqlite3 lifeboat.db 'PRAGMA wal_checkpoint(TRUNCATE)' >/dev/null
+    cp lifeboat.db whole.db
+    size=$(stat -c %s whole.db)
+    for how in 'head -c 4096 /dev/urandom | dd of=lifeboat.db conv=notrunc status=none' \
+        "truncate -s $((size / 2)) lifeboat.db" 'echo "this is no store" >lifeboat.db' \
+        "head -c 3000 /dev/urandom | dd of=lifeboat.db bs=1 seek=$((size / 2)) conv=notrunc status=none"; do
+        rm lifeboat.db*
+        cp whole.db lifeboat.db
+        eval "$how"
+        run_split lifeboat-restore-latest -q
+        [ "$status" -eq 65 ] || show_run "$how"
+        [[ $errout == *"$PWD/lifeboat.db: it is damaged: "*'THE STORE IS CORRUPT'* ]] || show_run "$how"
+        [[ $errout != *weekly* ]] || show_run "$how"
+    done
+    # A backup of one that is damaged further on leads to the same section.
+    rm lifeboat.db* && cp whole.db lifeboat.db
+    cat >fake/evstore-export <<END
+#!/bin/sh
+case " \$* " in *" --full "*) echo 'evstore-export: lifeboat.db: database disk image is malformed' >&2; exit 65 ;; esac
+exec $(type -P evstore-export) "\$@"
+END
+    chmod +x fake/evstore-export
+    PATH=$PWD/fake:$PATH run_split lifeboat-backup weekly
+    assert_status 65 'the store cannot be read: lifeboat-recovery(7), THE STORE IS CORRUPT: '
+}
+
+@test "restore: the events of a backup whose box is damaged or gone come back, and that is said" {
+    lifeboat-backup -q weekly
+    more b
+    hours 1 && lifeboat-backup -q hourly
+    for how in rm flip 'truncate -s -1'; do
+        cp -r one kept
+        $how "one/$(newest)/box.tar.zst"
+        for dry in '' --dry-run; do
+            run_split lifeboat-restore-latest -d "new$dry.db" ${dry:+"$dry"}
+            assert_status 1 "$(newest)/box.tar.zst: passed over: "
+            jq_true '.events == 25 and (.skipped | length == 1)' <<<"$out"
+        done
+        [ "$(digest -d new.db)" = "$(digest)" ]
+        rm -r new.db* one && mv kept one
+    done
+}
+
+@test "restore: --at takes the name of a backup, and all of a second that is named" {
+    export LIFEBOAT_NOW=1768000000700
+    lifeboat-backup -q weekly
+    more b
+    LIFEBOAT_NOW=1768000002300 lifeboat-backup -q hourly
+    for at in 20260109T230640Z-weekly 20260109T230640Z '2026-01-09 23:06:40 UTC' '2026-01-09T23:06:41Z' 1768000000700; do
+        run_split lifeboat-restore-latest -d new.db --at "$at"
+        assert_status 0 '20 events, as of 2026-01-09 23:06:40 UTC'
+        jq_true '.events == 20' <<<"$out"
+        rm new.db*
+    done
+    run_split lifeboat-restore-latest -d new.db --at '2026-01-09 23:06:40.500 UTC'
+    assert_status 66 'none is as old as 2026-01-09 23:06:40 UTC; the oldest is 20260109T230640Z-weekly'
+    run_split lifeboat-restore-latest -d new.db --at '2020-01-01'
+    assert_status 66 'the oldest is 20260109T230640Z-weekly'
+    for at in 1768000000 yesterdayish 20260109T2306Z; do
+        run_split lifeboat-restore-latest -d new.db --at "$at"
+        assert_status 64 "--at: $at: wants"
+    done
+    # A store that has more keeps it, and is not what it was then.
+    run_split lifeboat-restore-latest --at 20260109T230640Z-weekly
+    assert_status 1 'had more than that, and keeps it: for the state of that time name a file that is not there'
+    [[ $(digest) == 'lifeboat1 25 '* ]]
+}
+
+@test "messages that lead on: the wrong folder, no folder, no room to work in" {
+    lifeboat-backup -q weekly
+    run_split lifeboat-restore-latest --target "$PWD/one/$(newest)"
+    assert_status 66 "the target is the folder that it is in: $PWD/one"
+    run_split lifeboat-restore-latest --target "$PWD/none"
+    assert_status 69 "$PWD/none: passed over: unable to see what is there: no such folder (is the disk mounted?)"
+    mkdir tmp
+    mount -t tmpfs -o size=64k none tmp 2>/dev/null || skip 'mounts are not permitted'
+    head -c 60000 /dev/zero >tmp/x || :
+    for cmd in 'lifeboat-backup hourly' 'lifeboat-backup --list' 'lifeboat-restore-latest -d x.db'; do
+        # shellcheck disable=SC2086 # its words
+        TMPDIR=$PWD/tmp run_split $cmd
+        [ "$status" -eq 74 ] && [[ $errout == *"$PWD/tmp: no room for what is at work: TMPDIR"* ]] || {
+            umount tmp
+            show_run "$cmd"
+        }
+    done
+    umount tmp
+}
+
+@test "root goes on as the user whose store it is; what others closed is said to be closed" {
+    [ "$(id -u)" -eq 0 ] || skip 'needs root'
+    # The tree of the tests may be closed to others; this one is not.
+    dir=$(mktemp -d /var/tmp/lifeboat-owner.XXXXXX)
+    chmod 755 "$dir"
+    cp -r "$top/scripts" "$dir/scripts" && cp -r "$bin" "$dir/bin" && chmod -R a+rX "$dir"
+    mkdir "$dir/lib" "$dir/to"
+    cp lifeboat.db "$dir/lib/lifeboat.db"
+    chown -R nobody "$dir/lib" "$dir/to"
+    cd "$dir"
+    export LIFEBOAT_DB=$dir/lib/lifeboat.db LIFEBOAT_BACKUP_TARGETS=$dir/to LIFEBOAT_ENV='' PATH=$dir/bin:$dir/scripts:$PATH
+    unset LIFEBOAT_ENV LIFEBOAT_CONFIG LIFEBOAT_KEY
+    TMPDIR=/tmp run_split lifeboat-backup weekly
+    said=$(find "$dir/lib" "$dir/to" ! -user nobody)
+    first=$status$errout
+    chown -R root "$dir"/to/2* && chmod 700 "$dir"/to/2*
+    TMPDIR=/tmp run_split lifeboat-backup --list
+    cd /
+    rm -rf "$dir"
+    [[ $first == 0*'goes on as nobody, whose store it is'* ]] || { echo "$first" && false; }
+    [ -z "$said" ] || { echo "$said" && false; }
+    assert_status 0
+    [[ $out == *'BAD: not for us to read (chown -R its folder'* ]] || show_run list
 }
 
 @test "conflicts, queue and configuration come back; the key only where it is encrypted" {
@@ -380,11 +611,11 @@ refit() {
     run_split lifeboat-backup hourly
     assert_status 78 'to.age: no recipients there'
     echo 'no recipient' >to.age
-    printf '#!/bin/sh\necho "age: error: malformed recipient" >&2\nexit 1\n' >fake/age
+    printf '#!/bin/sh\nprintf "age: error: malformed recipient\\\\nage: report it at https://x\\\\n" >&2\nexit 1\n' >fake/age
     chmod +x fake/age
     PATH=$PWD/fake:$PATH
     run_split lifeboat-backup hourly
-    assert_status 78 'age failed, and nothing goes there in plain'
+    assert_status 78 'age failed, and nothing goes there in plain: age: error: malformed recipient'
     [ "$(total)" -eq 0 ]
     status_of | jq_true '.ok == false'
     [ "$(grep -rla evt_ one | wc -l)" -eq 0 ]
@@ -491,7 +722,7 @@ END
 
 @test "restore: --at, nothing there, nothing usable, a store that has events" {
     run_split lifeboat-restore-latest -d new.db
-    assert_status 66 'no backup there'
+    assert_status 66 "no backup in $PWD/one"
     lifeboat-backup -q hourly
     more b
     hours 1 && lifeboat-backup -q hourly

@@ -105,7 +105,7 @@ failed() {
 
 @test "no backup: 66" {
     drill
-    failed 66 'no backup there'
+    failed 66 'no backup in '
     jq_true '.events == null and .rpo_ms == null and .chain == [] and (has("last_ok") | not)' "$drill_json"
 }
 
@@ -176,6 +176,31 @@ failed() {
     mkevents 20 | evstore-append -q
     drill
     failed 76 'the store is not the one that was backed up: cursor '
+}
+
+@test "a store that was rolled back differs, and what is to be done is said; as it is, it does not" {
+    back_up 0 weekly
+    cp here/lifeboat.db snapshot.db
+    mkevents 5 late | evstore-append -q
+    back_up 60 hourly
+    rm here/lifeboat.db* && cp snapshot.db here/lifeboat.db
+    back_up 120 hourly 2>/dev/null
+    drill
+    failed 1 'the digest differs: '
+    [[ $errout == *': what it lacks came with '*'-hourly; if it is to lack that: lifeboat-backup --as-it-is weekly'* ]]
+    LIFEBOAT_NOW=$((base + 180 * 60000)) lifeboat-backup -q --as-it-is weekly
+    drill
+    assert_status 0 'lifeboat-drill: ok: 20 events back in '
+}
+
+@test "the store cannot be read: that is said, not that it is another one" {
+    back_up 0 daily
+    stand_in evstore-export <<END
+case " \$* " in *" --up-to "*) echo 'evstore-export: x.db: file is not a database' >&2; exit 65 ;; esac
+exec $(type -P evstore-export) "\$@"
+END
+    drill
+    failed 65 'the store cannot be read: x.db: file is not a database: lifeboat-recovery(7), THE STORE IS CORRUPT'
 }
 
 @test "a hook that is not content changes nothing; when nobody could be told, that is said" {
