@@ -413,7 +413,7 @@ refit() {
         manifest | jq_true '.site_id == "shop" and .replaces == null'
     done
     [ "$(cat one/*/manifest.json | jq -r .site_id | sort | uniq -c | tr -s ' \n' ' ')" = ' 2 main 4 shop ' ]
-    lifeboat-backup --list | grep -c '(of site main)' | grep -x 2
+    lifeboat-backup --list | grep -c 'good (of site main)' | grep -x 2
     unset LIFEBOAT_SITE
     # A blank box that was not told: which one?
     run_split lifeboat-restore-latest -d any.db
