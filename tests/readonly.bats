@@ -33,8 +33,51 @@ same_as_before() {
     mount -o remount,ro disk
     same_as_before
     run_split evstore-append --type T --entity a/1 --actor me 1
-    [ "$status" -eq 73 ] || [ "$status" -eq 77 ]
-    [ -n "$errout" ]
+    assert_status 77 "$LIFEBOAT_DB: unable to open the store: Read-only file system: the disk is mounted read-only: see dmesg and lifeboat-recovery(7), THE DISK IS READ-ONLY"
+    assert_out ''
+    grep -qx '^[.]Sh THE DISK IS READ-ONLY' "$top/man/lifeboat-recovery.7"
+}
+
+@test "a store that was in use when the disk became read-only can be read, and says why it is not written" {
+    background holder evstore-export --follow
+    wait_until 5 test -s holder.out
+    evstore-append -q --type T --entity a/1 --actor me 1
+    evstore-export --digest >before
+    # What a box whose power was cut finds.
+    for f in '' -wal -shm; do cp "disk/lifeboat.db$f" "disk/cut.db$f"; done
+    kill "$pid"
+    wait "$pid" || :
+    mount -o remount,ro disk
+    LIFEBOAT_DB=$PWD/disk/cut.db
+    same_as_before
+    run_split evstore-append --type T --entity a/1 --actor me 1
+    assert_status 77 "$LIFEBOAT_DB-gate: Read-only file system: the disk is mounted read-only: see dmesg"
+    run_split evstore-restore "$top/tests/data/surgery.jsonl"
+    assert_status 77 "$LIFEBOAT_DB-restore: Read-only file system: the disk is mounted read-only: see dmesg"
+}
+
+@test "files that are another's are 77, and whose they have to be is said" {
+    # Root without its powers is a user like any other.
+    as_user() { run_split setpriv --bounding-set=-all --inh-caps=-all "$@"; }
+    refused() {
+        as_user evstore-append --type T --entity a/1 --actor me 1
+        assert_status 77 "$1"
+        [[ $errout == *': Permission denied: made by root? it has to belong to the user of the service: see lifeboat-recovery(7), PERMISSION DENIED' ]]
+        as_user evstore-export --digest
+        assert_status 0
+        cmp "$OUT" before
+    }
+    chmod 755 disk
+    chown 65534 disk/lifeboat.db-gate
+    refused "the gate $LIFEBOAT_DB-gate"
+    rm disk/lifeboat.db-gate
+    chown 65534 disk/lifeboat.db
+    refused "$LIFEBOAT_DB: unable to write"
+    rm disk/lifeboat.db-*
+    chown 0 disk/*
+    chown 65534 disk
+    refused "$LIFEBOAT_DB: unable to open the store"
+    grep -qx '^[.]Sh PERMISSION DENIED' "$top/man/lifeboat-recovery.7"
 }
 
 @test "a store on a full disk can be exported, verified and projected, and takes events once there is room" {
@@ -59,6 +102,8 @@ same_as_before() {
     wait "$pid" || :
     mount -o remount,ro disk
     run_split evstore-export -d disk/copy.db --digest
-    [ "$status" -ne 0 ]
-    [ -n "$errout" ]
+    assert_status 77 'disk/copy.db: unable to open the store: Read-only file system'
+    # By the book: both, to where it can be written.
+    cp disk/copy.db disk/copy.db-wal .
+    evstore-export -d copy.db --order seq | tail -n 1 | jq_true '.event_type == "T"'
 }

@@ -1140,7 +1140,7 @@ leftover_test() { # SUFFIX
     mount -o remount,ro disk
     restore ev
     assert_status 77
-    assert_err "evstore-restore: unable to open $LIFEBOAT_DB-restore: Read-only file system"
+    assert_err "evstore-restore: unable to open $LIFEBOAT_DB-restore: Read-only file system: the disk is mounted read-only: see dmesg and lifeboat-recovery(7), THE DISK IS READ-ONLY"
     assert_out ''
 }
 

@@ -1,5 +1,7 @@
 #include "core/db.h"
 
+#include "base/denied.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -29,6 +31,8 @@ static int status_of(int code)
     }
 }
 
+#define CORRUPT_HINT ": see lifeboat-recovery(7), THE STORE IS CORRUPT"
+
 enum { DOING_SHOWN = 60 }; /* of a statement, so that the reason is not cut off */
 
 /* SQLite calls a file malformed that the disk refuses to give (EIO). */
@@ -37,22 +41,45 @@ static bool unreadable(int code, int number)
     return (code & 0xff) == SQLITE_CORRUPT && number == EIO;
 }
 
+/* Files, and a folder, that SQLite cannot write: its own words do not say why. */
+static int refused(const struct db *db, int code, int number)
+{
+    switch (code & 0xff) {
+    case SQLITE_IOERR:
+        return number == EROFS ? number : 0;
+    case SQLITE_CANTOPEN:
+    case SQLITE_READONLY:
+    case SQLITE_PERM:
+        return denied_beside(db->path);
+    default:
+        return 0;
+    }
+}
+
 int db_error(struct db *db, struct err *e, const char *doing)
 {
     int last = errno;
     int code = db->handle ? sqlite3_extended_errcode(db->handle) : SQLITE_NOMEM;
     int number = db->handle ? sqlite3_system_errno(db->handle) : 0;
     const char *text = db->handle ? sqlite3_errmsg(db->handle) : "out of memory";
+    const char *cut = strlen(doing) > DOING_SHOWN ? "..." : "";
     bool system = (code & 0xff) == SQLITE_IOERR || (code & 0xff) == SQLITE_CANTOPEN;
+    int why = refused(db, code, number);
 
+    if (why) {
+        err_set(e, EX_NOPERM, "%s: unable to %.*s%s: %s", db->path, DOING_SHOWN, doing, cut,
+                strerror(why));
+        return denied_hint(e, why);
+    }
     if (unreadable(code, last)) {
         system = true;
         number = last;
         code = SQLITE_IOERR;
     }
-    return err_set(e, status_of(code), "%s: unable to %.*s%s: %s%s%s", db->path, DOING_SHOWN, doing,
-                   strlen(doing) > DOING_SHOWN ? "..." : "", text, system && number ? ": " : "",
-                   system && number ? strerror(number) : "");
+    return err_set(e, status_of(code), "%s: unable to %.*s%s: %s%s%s%s", db->path, DOING_SHOWN,
+                   doing, cut, text, system && number ? ": " : "",
+                   system && number ? strerror(number) : "",
+                   (code & 0xff) == SQLITE_CORRUPT ? CORRUPT_HINT : "");
 }
 
 int db_open(struct db *db, const char *path, int flags, struct err *e)

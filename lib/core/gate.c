@@ -1,6 +1,7 @@
 #include "core/gate.h"
 
 #include "base/clock.h"
+#include "base/denied.h"
 #include "base/stop.h"
 
 #include <errno.h>
@@ -53,9 +54,13 @@ static int open_file(struct gate *g, const char *store_path, struct err *e)
         else if (errno == EEXIST)
             g->fd = (int)TEMP_FAILURE_RETRY(open(g->path, O_RDWR | O_CLOEXEC));
     }
-    if (g->fd < 0)
-        return err_sys(e, EX_CANTCREAT, "unable to open the gate %s%s", g->path,
-                       errno == ENOENT ? " (is there such a folder?)" : "");
+    if (g->fd < 0) {
+        int number = errno;
+
+        err_sys(e, EX_CANTCREAT, "unable to open the gate %s%s", g->path,
+                number == ENOENT ? " (is there such a folder?)" : "");
+        return denied_hint(e, number);
+    }
     return 0;
 }
 

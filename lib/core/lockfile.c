@@ -1,6 +1,7 @@
 #include "core/lockfile.h"
 
 #include "base/clock.h"
+#include "base/denied.h"
 #include "base/made.h"
 #include "base/stop.h"
 #include "core/gate.h"
@@ -41,19 +42,22 @@ static int make(const char *path, const char *name)
 
 int lockfile_open(struct lockfile *l, const char *path, const char *suffix, struct err *e)
 {
+    int number;
+
     *l = (struct lockfile){.fd = -1};
     l->fd = open_beside(path, suffix, O_RDWR, &l->name);
     if (l->fd < 0 && l->name && errno == ENOENT)
         l->fd = make(path, l->name);
     if (l->fd >= 0)
         return 0;
+    number = errno;
     if (!l->name)
         err_memory(e);
     else
         err_sys(e, EX_CANTCREAT, "unable to open %s%s", l->name,
-                errno == ENOENT ? " (is there such a folder?)" : "");
+                number == ENOENT ? " (is there such a folder?)" : "");
     lockfile_close(l);
-    return -1;
+    return denied_hint(e, number);
 }
 
 void lockfile_close(struct lockfile *l)
