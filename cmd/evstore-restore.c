@@ -590,17 +590,21 @@ static int catch_up(struct store *st, const struct projector_paths *paths,
     return projection_catch_up(st, paths, NULL, false, r, e);
 }
 
-/* The events are in; what they fold into can be made later. */
-static void project(int (*how)(struct store *, const struct projector_paths *,
-                               struct projection_report *, struct err *),
-                    struct err *e)
+/* The events are in; what they fold into can be made later. -1: the store is damaged,
+ * and no later run mends that. */
+static int project(int (*how)(struct store *, const struct projector_paths *,
+                              struct projection_report *, struct err *),
+                   struct err *e)
 {
     struct projector_paths paths = cli_projectors();
 
     if (dry_run || stop_signal() || more || !how(&store, &paths, &report, e))
-        return;
+        return 0;
+    if (e->status == EX_DATAERR)
+        return -1;
     report.failures++;
     snprintf(report.message, sizeof report.message, "projections: %.480s", e->msg);
+    return 0;
 }
 
 /* What was built beside its place is completed and put there. */
@@ -610,8 +614,7 @@ static int publish(struct err *e)
         return 0;
     if (store_index(&store, e))
         return -1;
-    project(projection_build, e);
-    if (store_given_up(&store)) /* then e says why */
+    if (project(projection_build, e) || store_given_up(&store)) /* then e says why */
         return -1;
     return store_publish(&store, e);
 }
@@ -622,7 +625,8 @@ static int finish(struct err *e)
 
     if (store_is_open)
         store_bulk_end(&store);
-    project(catch_up, e);
+    if (project(catch_up, e))
+        return -1;
     if (report.failures)
         cli_warn("%s", report.message);
     ending.status = outcome(&report, message);

@@ -1134,6 +1134,22 @@ leftover_test() { # SUFFIX
     [ "$(df --output=used disk | tail -n 1)" -lt 100 ]
 }
 
+@test "a store that is damaged where only its projections are read is 65, and says what to do" {
+    mkevents 300 >ev
+    restore -q ev
+    page=$(sqlite3 "$LIFEBOAT_DB" 'PRAGMA wal_checkpoint(TRUNCATE)' "SELECT rootpage FROM sqlite_schema WHERE name = 'projectors'" | tail -n 1)
+    dd if=/dev/urandom of="$LIFEBOAT_DB" bs=4096 seek=$((page - 1)) count=1 conv=notrunc status=none
+    run_split evstore-restore ev
+    assert_status 65 "evstore-restore: $LIFEBOAT_DB: unable to "
+    [[ $errout == *': database disk image is malformed: see lifeboat-recovery(7), THE STORE IS CORRUPT' ]]
+    has '.status == "FAILED" and .events_already_present == 300 and (.message | contains("malformed"))'
+    evstore-restore --list | tail -n 1 | is '.status == "FAILED"'
+    # A stream ends in the same way.
+    run_split evstore-restore --follow --source a <ev
+    assert_status 65 'THE STORE IS CORRUPT'
+    grep -qx '^[.]Sh THE STORE IS CORRUPT' "$top/man/lifeboat-recovery.7"
+}
+
 @test "a folder that cannot be written is 77, and says which file" {
     mkevents 5 >ev
     small_disk 1m
