@@ -395,6 +395,27 @@ static int put_ack(struct buf *out)
     return buf_printf(out, "{\"lifeboat_cursor\":\"%s\"}\n", stored);
 }
 
+/* FILE-NAME-SOURCE */
+static const char *suffix_of(const char *what)
+{
+    static char suffix[80];
+
+    snprintf(suffix, sizeof suffix, "%s-%s", what, source);
+    return suffix;
+}
+
+/* A sender that has nothing to say here, such as a box whose place was taken, is not one
+ * to be missed: the file comes with the first cursor that is one. */
+static int note_heard(struct err *e)
+{
+    if (!acks)
+        return 0;
+    if (heard.fd < 0 && lockfile_open(&heard, cli.db, suffix_of("heard"), e))
+        return -1;
+    futimens(heard.fd, NULL);
+    return 0;
+}
+
 static int before_commit(struct ingest *ingest, struct err *e)
 {
     run.now = counts_now();
@@ -442,10 +463,12 @@ static int on_heartbeat(void)
 /* The cursor goes into the store together with the events before it. */
 static int on_control(struct ingest *ingest, const char *reached)
 {
+    struct err e;
+
     if (!follow)
         return 0;
-    if (acks)
-        futimens(heard.fd, NULL);
+    if (note_heard(&e))
+        cli_die(&e);
     if (!ingest->batch.count && !cursor[0] && !strcmp(reached, stored))
         return on_heartbeat();
     snprintf(cursor, sizeof cursor, "%s", reached);
@@ -676,14 +699,6 @@ static int restore(char **operands, int n)
 
 /* --- following ---------------------------------------------------------- */
 
-static const char *suffix_of(const char *what)
-{
-    static char suffix[80];
-
-    snprintf(suffix, sizeof suffix, "%s-%s", what, source);
-    return suffix;
-}
-
 static int receive(void)
 {
     struct err e = ERR_NONE;
@@ -699,8 +714,7 @@ static int receive(void)
         cli_check(uuid7_new(run.session, &e), &e);
     cli_store(&store, STORE_CREATE, false);
     store_is_open = true;
-    if (source_cursor(&store, source, stored, &e) ||
-        (acks && lockfile_open(&heard, cli.db, suffix_of("heard"), &e)))
+    if (source_cursor(&store, source, stored, &e))
         cli_die(&e);
     if (prepare_intake(&e) || transact(restore_begin, &e))
         cli_die(&e);

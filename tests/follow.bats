@@ -341,21 +341,34 @@ seq_of() { cut -d : -f 2; }
     [ "$status" -eq 143 ]
 }
 
-@test "--acks notes by the time of a file when the sender was heard" {
+@test "--acks notes by the time of a file when the sender was heard, from its first cursor on" {
     append 1
     exec {fd}<>pipe
     background rx sh -c 'exec evstore-restore -q -d "$0" --follow --acks --source hub <pipe' "$standby"
-    wait_until 10 test -e "$standby-heard-hub"
-    touch -d @1000 "$standby-heard-hub"
     evstore-export -d "$hub" --order seq >&"$fd"
     wait_until 10 has_events "$standby" 1
     # A part of a wave is no sign that its end came.
+    [ ! -e "$standby-heard-hub" ]
+    to=$(evstore-export -d "$hub" --seal | tail -n 1 | jq -r .lifeboat_end.to)
+    printf '{"lifeboat_cursor":"%s"}\n' "$to" >&"$fd"
+    wait_until 10 test -e "$standby-heard-hub"
+    wait_until 10 acknowledged rx.out "$to"
+    touch -d @1000 "$standby-heard-hub"
+    mkevents 2 | tail -n 1 >&"$fd"
+    wait_until 10 has_events "$standby" 2
     [ "$(stat -c %Y "$standby-heard-hub")" -eq 1000 ]
-    printf '{"lifeboat_cursor":"%s"}\n' "$(evstore-export -d "$hub" --seal | tail -n 1 | jq -r .lifeboat_end.to)" >&"$fd"
+    printf '{"lifeboat_cursor":"%s"}\n' "$to" >&"$fd"
     heard() { [ "$(stat -c %Y "$standby-heard-hub")" -gt 1000 ]; }
     wait_until 10 heard
     stop_background
     exec {fd}>&-
+}
+
+@test "a sender that says nothing is not one that was heard" {
+    run_split evstore-restore -q -d "$standby" --follow --acks --source hub </dev/null
+    assert_status 0
+    [ -e "$standby-source-hub" ]
+    [ ! -e "$standby-heard-hub" ]
 }
 
 @test "who does not ask for acknowledgements gets none, and no file" {
