@@ -542,6 +542,10 @@ heard_json=there/status/heard-box1.json
     mkevents 4 new | there evstore-append -q
     run_split lifeboat-follow box2 box1
     assert_status 76 'its box was replaced'
+    # Nobody waits for it: the alarm would never end.
+    [ ! -e "$far-heard-box1" ]
+    run_split env LIFEBOAT_DB="$far" lifeboat-follow --watch
+    assert_status 0
     [ "$(there evstore-export | wc -l)" -eq 24 ]
     # By the book: what it had goes over once, then it becomes the standby of the new one.
     evstore-export --full | there evstore-restore -q
@@ -556,6 +560,10 @@ heard_json=there/status/heard-box1.json
 
 @test "a place that nobody had cannot be taken" {
     run_split env LIFEBOAT_DB="$far" lifeboat-follow --promote box1
-    assert_status 66 'nothing was ever received from it'
+    assert_status 66 "$far: no such store"
+    [[ $errout != *'nothing was ever'* ]]
     [ ! -e "$far" ]
+    there evstore-append -q </dev/null
+    run_split env LIFEBOAT_DB="$far" lifeboat-follow --promote box1
+    assert_status 66 'lifeboat-follow: box1: nothing was ever received from it'
 }
