@@ -884,3 +884,22 @@ hold_gate() {
     LIFEBOAT_NOW=x run_split evstore-append </dev/null
     assert_status 78 'LIFEBOAT_NOW: x: wants a number'
 }
+
+@test "a store's clock that was ahead is put back by the book; its entity goes on" {
+    here | LIFEBOAT_NOW=3976000000000 evstore-append -q
+    [ "$(hlc parse "$(hlc now)" | jq .unix_ms)" -eq 3976000000000 ]
+    evstore-append -q --type T --entity other/1 --actor me 1
+    evstore-export | tail -n 1 | jq_true '.entity_type == "other" and .hlc > "039d"'
+    # The lines of lifeboat-recovery(7), THE CLOCK IS WRONG.
+    sed -n '/^\$ now=/,/^\$ hlc parse/p' "$top/man/lifeboat-recovery.7" | sed 's/\\e$/\\/; s/^\$ //; /^hlc parse/d' |
+        sed "s|/var/lib/lifeboat/lifeboat.db|$LIFEBOAT_DB|" >book
+    grep -q 'UPDATE meta' book
+    sh -e book
+    run_split evstore-append --type T --entity other/2 --actor me 1
+    assert_status 0
+    jq_true '.hlc < "039d"' "$OUT"
+    run_split evstore-append --type T --entity other/1 --actor me 2
+    assert_status 0 "took the next time after its newest event"
+    jq_true '.hlc > "039d"' "$OUT"
+    evstore-verify -q
+}
