@@ -110,6 +110,19 @@ belongs() {
     [ "$(stat -c %u dest/var/lib/lifeboat)" = "$(sed -n 's/^lifeboat:[^:]*:\([0-9]*\):.*/\1/p' dest/etc/passwd)" ]
 }
 
+@test "the lines for that in the runbook find what make install put" {
+    command -v systemd-sysusers || skip 'systemd is not installed'
+    [ "$(id -u)" -eq 0 ] || skip 'making users needs root'
+    mkdir -p dest/etc
+    sed -n 's/^# \(systemd-[a-z]*\) /\1 --root="$PWD"\/dest /p' "$top/man/lifeboat-recovery.7" >book
+    [ "$(wc -l <book)" -eq 2 ]
+    sh -e book
+    grep '^lifeboat:' dest/etc/passwd
+    [ -d dest/var/lib/lifeboat ]
+    # The same in the README.
+    grep -qF 'sudo systemd-sysusers lifeboat.conf && sudo systemd-tmpfiles --create lifeboat.conf' "$top/README.md"
+}
+
 # The units with their paths turned to where they are installed here.
 units() {
     mkdir units
