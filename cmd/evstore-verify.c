@@ -189,8 +189,8 @@ static void unsure(const char *why)
 
 /* --- verdicts ----------------------------------------------------------- */
 
-/* What kept the check from its end. The thing itself may be the reason: it is
- * no store, has broken pages, or not the tables of a store. */
+/* What kept the check of a store from its end. The thing itself may be the reason: it
+ * is no store, has broken pages, or not the tables of a store. */
 static void not_finished(const struct err *e)
 {
     size_t n = strlen(found.name);
@@ -333,6 +333,7 @@ static enum verdict check_file(const char *operand)
 {
     static const char *const seals[] = {"none", "whole", "broken"};
     struct filecheck c = {.site = span_of(cli.site),
+                          .prog = cli.prog,
                           .problem = on_bad_line,
                           .conflict = on_conflict,
                           .event = on_event,
@@ -343,7 +344,9 @@ static enum verdict check_file(const char *operand)
     begin(cli_name(operand));
     if (read_file(&c, operand, &e)) {
         found.cut_short = true;
-        not_finished(&e);
+        if (stop_signal())
+            cli_die(&e);
+        unsure(e.msg);
     } else if (c.seal == SEAL_NONE) {
         char why[512];
 

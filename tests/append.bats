@@ -859,6 +859,18 @@ hold_gate() {
     done
 }
 
+@test "a file that is still packed is refused in one line, and nothing of it is stored" {
+    mkevents 200 >lines
+    gzip -c lines >lines.gz
+    run_split evstore-append lines.gz
+    assert_status 65
+    [ "$errout" = 'evstore-append: lines.gz: it is packed by gzip, not lines of events: gzip -dc lines.gz | evstore-append' ]
+    run_split evstore-append -q --rejects refused <lines.gz
+    assert_status 65 'standard input: it is packed by gzip, not lines of events: gzip -dc FILE | evstore-append'
+    [ ! -s refused ]
+    count_is 0
+}
+
 @test "an empty file becomes a store, a folder that is missing is 73" {
     : >empty.db
     run_split evstore-append -d empty.db < <(there e1)

@@ -1134,6 +1134,49 @@ leftover_test() { # SUFFIX
     [ "$(df --output=used disk | tail -n 1)" -lt 100 ]
 }
 
+# packed: of the sealed export in "lines", what people have at hand instead.
+packed() {
+    zstd -qc lines >lines.zst
+    gzip -c lines >lines.gz
+    age-keygen -o key 2>/dev/null
+    age -r "$(age-keygen -y key)" <lines >lines.age
+    age -a -r "$(age-keygen -y key)" <lines >lines.asc
+    mkevents 3 | evstore-append -q -d other.db
+}
+
+@test "a file that is still packed or encrypted, or a store, is refused in one line that says how it is had" {
+    mkevents 200 | evstore-append -q -d made.db
+    evstore-export -d made.db --full --seal >lines
+    packed
+    mkevents 3 >good
+    how=('zst:packed by zstd:zstd -dc' 'gz:packed by gzip:gzip -dc' 'age:encrypted by age:age -d -i IDENTITY'
+        'asc:encrypted by age:age -d -i IDENTITY')
+    for h in "${how[@]}"; do
+        IFS=: read -r f what cmd <<<"$h"
+        for o in '' --require-seal --document; do
+            restore ${o:+"$o"} "lines.$f"
+            assert_status 65
+            assert_err "evstore-restore: lines.$f: it is $what, not lines of events: $cmd lines.$f | evstore-restore"
+            has '.status == "FAILED" and .events_received == 0'
+        done
+        for o in '' --require-seal; do
+            cat "lines.$f" | restore ${o:+"$o"}
+            assert_status 65
+            assert_err "evstore-restore: standard input: it is $what, not lines of events: $cmd FILE | evstore-restore"
+        done
+    done
+    # Another operand is not taken in either.
+    restore good other.db
+    assert_status 65
+    assert_err "evstore-restore: other.db: it is a SQLite database, such as a store, not lines of events: evstore-export --full -d other.db | evstore-restore"
+    [ "$(evstore-export | wc -l)" -eq 0 ]
+    # The lines that were said.
+    zstd -dc lines.zst | evstore-restore -q --require-seal
+    age -d -i key lines.age | evstore-restore -q --require-seal
+    evstore-export --full -d other.db | evstore-restore -q
+    [ "$(evstore-export | wc -l)" -eq 200 ]
+}
+
 @test "a store that is damaged where only its projections are read is 65, and says what to do" {
     mkevents 300 >ev
     restore -q ev

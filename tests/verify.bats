@@ -358,6 +358,19 @@ END
     [ "$(verdict problem_count)" -eq 0 ]
 }
 
+@test "a file that is still packed, or a store, is inconclusive, in one line that says how it is had" {
+    mkevents 200 | evstore-append -q
+    evstore-export --full --seal >lines
+    gzip -c lines >lines.gz
+    run_split evstore-verify -q lines.gz
+    assert_status 2
+    [ "$errout" = 'evstore-verify: lines.gz: it is packed by gzip, not lines of events: gzip -dc lines.gz | evstore-verify' ]
+    jq_true '.verdict == "inconclusive" and .bad_lines == 0 and .digest == null' "$OUT"
+    gzip -dc lines.gz | evstore-verify -q -
+    run_split evstore-verify -q "$LIFEBOAT_DB"
+    assert_status 2 'it is a SQLite database, such as a store'
+}
+
 @test "a sealed export of conflicts may hold an id twice" {
     mkevents 3 evt | evstore-append -q
     for i in 7 8; do

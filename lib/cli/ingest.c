@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/stop.h"
+#include "text/foreign.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,6 +22,8 @@ static int on_raw(void *ctx, const struct line *l, struct err *e)
     struct ingest *in = ctx;
 
     in->bytes += l->raw.n;
+    if (foreign_line(l, in->input, cli.prog, e))
+        return -1;
     return in->raw ? in->raw(in, l, e) : 0;
 }
 

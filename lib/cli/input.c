@@ -3,9 +3,11 @@
 #include "base/spool.h"
 #include "base/stop.h"
 #include "cli/cli.h"
+#include "text/foreign.h"
 #include "text/line.h"
 #include "text/out.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -85,8 +87,8 @@ static int read_through(struct input *i, bool sealed, struct out *o, struct err 
     while (!rc && (got = line_next(&r, true, &l, e)) != LINE_EOF && !stop_signal()) {
         if (got == LINE_NONE)
             continue;
-        rc = got == LINE_ERROR || (seal_check_read(&c, &l) && err_memory(e)) ||
-             (o && write_spool(o, l.raw, e));
+        rc = got == LINE_ERROR || foreign_line(&l, i->name, cli.prog, e) ||
+             (seal_check_read(&c, &l) && err_memory(e)) || (o && write_spool(o, l.raw, e));
     }
     if (!rc && stop_signal())
         rc = input_stopped(i, e);
@@ -117,6 +119,15 @@ static int read_ahead(struct input *i, bool sealed, struct err *e)
     return finish_spool(i, &o, e);
 }
 
+/* Before any other input is used: a file shows what it is without being read. */
+static int look(const struct input *i, struct err *e)
+{
+    char start[FOREIGN_MAX];
+    ssize_t n = i->replayable ? TEMP_FAILURE_RETRY(pread(i->fd, start, sizeof start, 0)) : 0;
+
+    return n > 0 ? foreign_refuse((struct span){start, (size_t)n}, i->name, cli.prog, e) : 0;
+}
+
 int input_open(struct input *i, const char *operand, enum input_form form, struct doc *head,
                struct err *e)
 {
@@ -129,6 +140,8 @@ int input_open(struct input *i, const char *operand, enum input_form form, struc
         i->size = (uint64_t)st.st_size;
         i->replayable = true;
     }
+    if (look(i, e))
+        return -1;
     if (form == INPUT_DOCUMENT)
         return spool_document(i, head, e);
     i->unchecked = form == INPUT_SEALED || form == INPUT_SEALED_LATER;

@@ -2,6 +2,7 @@
 
 #include "base/stop.h"
 #include "core/batch.h"
+#include "text/foreign.h"
 
 #include <stdio.h>
 
@@ -147,6 +148,8 @@ static int read_lines(struct filecheck *c, struct line_reader *r, struct err *e)
             return -1;
         if (got == LINE_EOF)
             return 0;
+        if (got != LINE_NONE && foreign_line(&l, r->name, c->prog, e))
+            return -1;
         if (got != LINE_NONE && take_line(c, &l, got == LINE_LONG, r->max, e))
             return -1;
         if (c->lines % 1024 == 0)

@@ -17,6 +17,7 @@ enum filecheck_seal { SEAL_NONE, SEAL_WHOLE, SEAL_BROKEN };
 struct filecheck {
     /* set by the caller */
     struct span site; /* for events without site_id */
+    const char *prog; /* the command, for what is said of a file that holds no lines */
     void *ctx;
     /* What is wrong; line and byte count from 1 and 0; line 0: the whole. */
     void (*problem)(void *ctx, uint64_t line, uint64_t byte, const char *why);
@@ -39,7 +40,7 @@ struct filecheck {
 };
 
 /* 0 when read to its end, whatever was found; -1 when that was not possible,
- * EX_TEMPFAIL when a signal asked to stop. */
+ * EX_DATAERR when it holds no lines, EX_TEMPFAIL when a signal asked to stop. */
 int filecheck_run(struct filecheck *c, struct line_reader *r, struct err *e);
 
 #endif
