@@ -915,3 +915,40 @@ hold_gate() {
     jq_true '.hlc > "039d"' "$OUT"
     evstore-verify -q
 }
+
+# Without it the services could not write to a store that was begun by hand.
+@test "what root makes in the folder of another user is that user's: the store, and all beside it" {
+    [ "$(id -u)" -eq 0 ] || skip 'only root can do that'
+    chmod 755 "${BATS_RUN_TMPDIR:-.}" "$BATS_TEST_TMPDIR"
+    for first in append restore; do
+        mkdir $first
+        chown 65534:65534 $first
+        export LIFEBOAT_DB=$PWD/$first/lifeboat.db
+        # While it is open: with what SQLite has beside it.
+        mkfifo $first.in
+        background $first sh -c "exec evstore-$first -q <$first.in"
+        exec 9>$first.in
+        mkevents 5 >&9
+        # (What restore builds aside is not there before the input ends.)
+        [ $first = restore ] || wait_until 10 test -s $first/lifeboat.db-wal
+        find $first ! -uid 65534 >roots
+        exec 9>&-
+        wait "$pid"
+        echo 1 | syncq enqueue -q jobs
+        kvcache set -q a b
+        kvcache run k -- true
+        find $first ! -uid 65534 >>roots
+        [ ! -s roots ] || { cat roots && false; }
+        # The service can go on.
+        mkevents 7 later | setpriv --reuid=65534 --regid=65534 --clear-groups "$bin/evstore-append" -q
+        [ "$(evstore-export | wc -l)" -eq 12 ]
+        setpriv --reuid=65534 --regid=65534 --clear-groups "$bin/kvcache" get a
+    done
+    # As the umask has it, as before; and what is root's stays root's.
+    mkdir mine
+    LIFEBOAT_DB=$PWD/mine/a.db evstore-append -q --type T --entity a/1 --actor x '{}'
+    [ "$(stat -c '%u %a' mine/a.db)" = '0 644' ]
+    chown 65534 mine
+    (umask 077 && LIFEBOAT_DB=$PWD/mine/b.db evstore-append -q --type T --entity a/1 --actor x '{}')
+    [ "$(stat -c '%u %a' mine/b.db)" = '65534 600' ]
+}

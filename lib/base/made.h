@@ -15,4 +15,9 @@ void made_give(int fd, const char *path);
  * owner may have put there. A descriptor, or -1 with errno set. */
 int made_open(const char *path, int flags, mode_t mode);
 
+/* For a file that another library will make: where root would make it in somebody's folder
+ * it is there already, empty and theirs. Nobody has it open: to close it here would drop
+ * locks. What fails is for that library to say. */
+void made_before(const char *path);
+
 #endif

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/denied.h"
+#include "base/made.h"
 #include "base/stop.h"
 
 #include <errno.h>
@@ -49,9 +50,10 @@ static int open_file(struct gate *g, const char *store_path, struct err *e)
     g->fd = (int)TEMP_FAILURE_RETRY(open(g->path, O_RDWR | O_CLOEXEC));
     if (g->fd < 0 && errno == ENOENT) {
         g->fd = (int)TEMP_FAILURE_RETRY(open(g->path, O_RDWR | O_CLOEXEC | O_CREAT | O_EXCL, 0666));
-        if (g->fd >= 0)
+        if (g->fd >= 0) {
+            made_give(g->fd, g->path); /* the store may be yet to come */
             gate_share(g->fd, store_path);
-        else if (errno == EEXIST)
+        } else if (errno == EEXIST)
             g->fd = (int)TEMP_FAILURE_RETRY(open(g->path, O_RDWR | O_CLOEXEC));
     }
     if (g->fd < 0) {

@@ -1,5 +1,7 @@
 #include "core/identity.h"
 
+#include "base/made.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -96,6 +98,7 @@ static void replace(const char *path, const char *text)
     if (fd >= 0) {
         int rc = write_text(fd, text, strlen(text));
 
+        made_give(fd, name);
         close(fd);
         if (rc || rename(aside, name))
             unlink(aside);

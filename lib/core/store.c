@@ -1,6 +1,7 @@
 #include "core/store.h"
 
 #include "base/folder.h"
+#include "base/made.h"
 #include "base/rng.h"
 
 #include <errno.h>
@@ -351,6 +352,8 @@ static int create(struct store *st, struct err *e)
     else
         rc = err_sys(e, EX_IOERR, "unable to look at %s", st->path);
     if (!rc)
+        made_before(st->path);
+    if (!rc)
         rc = open_file(st, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, e);
     if (!rc)
         rc = initialise(st, e);
@@ -609,6 +612,7 @@ static int open_aside(struct store *st, struct err *e)
         return err_memory(e);
     }
     unlink_aside(st); /* of a build that was killed; the gate is ours */
+    made_before(st->aside);
     if (db_open(&st->db, st->aside, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, e))
         return -1;
     if (configure(st, e) || db_exec(&st->db,
