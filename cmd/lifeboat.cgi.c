@@ -474,8 +474,8 @@ static void log_request(const struct exchange *x, int64_t begun)
 }
 
 /* Commands of the toolkit that handlers run are beside this one where it was built, in
- * PREFIX/bin where it is installed in PREFIX/lib/cgi-bin, or in the PATH, which a web
- * server need not hand on. */
+ * PREFIX/bin where it is installed in PREFIX/lib/cgi-bin; the rest is the system's. The
+ * PATH of a web server is not asked. */
 static void find_commands(void)
 {
     char exe[PATH_MAX], path[2 * PATH_MAX + 64];
@@ -486,7 +486,7 @@ static void find_commands(void)
         exe[n] = '\0';
         folder = dirname(exe);
     }
-    snprintf(path, sizeof path, "%s:%s/../../bin:/usr/local/bin:/usr/bin:/bin", folder, folder);
+    snprintf(path, sizeof path, "%s:%s/../../bin:/usr/bin:/bin", folder, folder);
     setenv("PATH", path, 1);
 }
 

@@ -67,6 +67,8 @@ belongs() {
 @test "another PREFIX is in the paths of units, pages and examples" {
     make -s -C "$top" -o all BUILD="${build##*/}" DESTDIR="$PWD/other" PREFIX='/opt/a&b' install
     grep -E '^(ExecStart=| ).*/opt/a&b/bin/evstore-verify$' 'other/opt/a&b/lib/systemd/system/lifeboat-verify.service'
+    run_split grep -aF /usr/local/bin 'other/opt/a&b/lib/cgi-bin/lifeboat.cgi'
+    assert_status 1
     grep -rI /usr/local 'other/opt/a&b/lib/systemd' 'other/opt/a&b/share/lifeboat' 'other/opt/a&b/share/man' >left || :
     [ ! -s left ] || { cat left && false; }
     [ -x 'other/opt/a&b/bin/cloud-sync' ]
