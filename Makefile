@@ -107,7 +107,7 @@ growth: tests
 
 install: all
 	scripts/layout put '$(PREFIX)' $(BUILD)
-uninstall: $(BUILD)/completions/names
+uninstall:
 	scripts/layout remove '$(PREFIX)' $(BUILD)
 deb:
 	scripts/deb

@@ -58,6 +58,7 @@ belongs() {
         [ "$(readlink -f "dest/usr/local/share/bash-completion/completions/$c")" = \
             "$PWD/dest/usr/local/share/bash-completion/completions/lifeboat" ]
     done <"$build/completions/names"
+    (cd dest/usr/local/share/bash-completion/completions && find . -type l) | cut -c 3- | sort | diff <(sort "$build/completions/names") -
     cmp "$build/completions/lifeboat" dest/usr/local/share/bash-completion/completions/lifeboat
     cmp "$build/completions/_lifeboat" dest/usr/local/share/zsh/site-functions/_lifeboat
     make -s -C "$top" -o all BUILD="${build##*/}" DESTDIR="$PWD/other" PREFIX=/usr install
@@ -99,6 +100,23 @@ belongs() {
     [ -z "$(installed)" ]
     [ ! -e dest/usr/local/share/lifeboat ]
     [ -d dest/usr/local/bin ]
+}
+
+@test "make uninstall builds nothing, and of a PREFIX of its own it leaves no folder" {
+    make -s -C "$top" -o all BUILD="${build##*/}" DESTDIR="$PWD/other" PREFIX=/opt/lb install
+    [ -d other/opt/lb/share/man/man1 ]
+    touch other/opt/lb/share/mine
+    make -s -C "$top" BUILD="$PWD/none" DESTDIR="$PWD/other" PREFIX=/opt/lb uninstall
+    [ ! -e none/bin ]
+    [ "$(cd other/opt && find . | sort | paste -sd ' ')" = '. ./lb ./lb/share ./lb/share/mine' ]
+    rm other/opt/lb/share/mine
+    # Again, where most of it is gone.
+    mkdir other/opt/lb/bin
+    for again in 1 2; do
+        make -s -C "$top" BUILD="$PWD/none" DESTDIR="$PWD/other" PREFIX=/opt/lb uninstall
+    done
+    [ "$(ls -A other)" = opt ]
+    [ -z "$(find other/opt -name share -o -name bin)" ]
 }
 
 @test "sysusers and tmpfiles make the user and his folders" {
