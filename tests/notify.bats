@@ -586,3 +586,30 @@ status --json --local' ]
         [ "$(compgen -G "$f*")" = "$f" ]
     done
 }
+
+# That the service is told is in operations.sh; here a systemctl of our own tells it.
+@test "logrotate: the logs that lighttpd keeps open are opened anew, and nothing goes on into the old ones" {
+    logrotate=$(PATH=$PATH:/usr/sbin command -v logrotate) || skip 'logrotate is not installed'
+    PATH=$PATH:/usr/sbin command -v lighttpd || skip 'lighttpd is not installed'
+    mkdir -p var/log/lifeboat stubs
+    log=$PWD/var/log/lifeboat
+    # The CGI says on standard error that it cannot write this one.
+    SERVE_LOGS=$log LIFEBOAT_HTTP_LOG=$PWD/none/requests.log background serve env "LIFEBOAT_BIN=$bin" "$top/scripts/serve"
+    front=$pid
+    wait_until 30 grep -q '^http://' serve.out
+    printf '#!/bin/sh\necho "$*" >>%s\nkill -HUP $(pgrep -P %s lighttpd)\n' "$PWD/told" "$front" >stubs/systemctl
+    chmod +x stubs/systemctl
+    sed -e "s|^/|$PWD/|" -e "s/lifeboat lifeboat/$(id -un) $(id -gn)/" "$top/scripts/logrotate.conf" >conf
+    for n in 1 2 3; do
+        PATH=$PWD/stubs:$PATH "$logrotate" -f -s "$PWD/state" conf
+        wait_until 10 test -e "$log/lighttpd.log" -a -e "$log/cgi.log"
+        [ -e "$log/lighttpd.log.1" ]
+        [ "$(wc -l <told)" -eq "$n" ]
+        before=$(wc -l <"$log/cgi.log.1")
+        curl -s -o answer "$(cat serve.out)api/health"
+        wait_until 10 grep -q 'requests.log' "$log/cgi.log"
+        [ "$(wc -l <"$log/cgi.log.1")" -eq "$before" ]
+    done
+    [ -e "$log/lighttpd.log.2.gz" ]
+    grep -qx 'kill --kill-who=main --signal=HUP lifeboat-http.service' told
+}
