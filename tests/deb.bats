@@ -154,6 +154,18 @@ files() { (cd "$root" && find etc usr var/lib ! -path 'var/lib/dpkg/*' ! -path '
     [ ! -s audit ]
 }
 
+# As the first boot of an image does it, whose machine-id is not set yet.
+@test "where systemd decides for all units, what is on is what the package switches on" {
+    debian_here
+    on() { inside systemctl --no-legend list-unit-files --state=enabled 'lifeboat-*' 'mirror-*' | cut -d ' ' -f 1 | sort; }
+    on >wanted
+    [ "$(wc -l <wanted)" -ge 10 ]
+    inside systemctl enable -q mirror-send.timer lifeboat-http.service
+    inside systemctl disable -q lifeboat-verify.timer
+    inside systemctl preset-all
+    on | diff wanted -
+}
+
 @test "an upgrade keeps what the administrator changed and switched off" {
     debian_here
     inside dpkg -P lifeboat

@@ -32,6 +32,7 @@ belongs() {
         for f in systemd/*.service systemd/*.timer; do echo "$f lib/systemd/system/${f##*/}"; done
         echo systemd/lifeboat.sysusers lib/sysusers.d/lifeboat.conf
         echo systemd/lifeboat.tmpfiles lib/tmpfiles.d/lifeboat.conf
+        echo systemd/lifeboat.preset lib/systemd/system-preset/90-lifeboat.preset
         for f in scripts/*; do
             [ -f "$f" ] || continue
             case ${f##*/} in
