@@ -173,3 +173,21 @@ moments() { # TIMER N
     lifeboat-metrics --history --output "$BATS_TEST_TMPDIR/x.prom"
     grep -qx 'lifeboat_up 0' "$BATS_TEST_TMPDIR/x.prom"
 }
+
+@test "the front ends when it cannot be, and is told; a comparison that nobody configured is passed over" {
+    grep -qx 'AssertFileIsExecutable=/usr/sbin/lighttpd' lifeboat-http.service
+    # The limit is one that its starts can come to.
+    [ "$(sed -n 's/^StartLimitIntervalSec=\(.*\)min$/\1/p' lifeboat-http.service)" -eq 10 ]
+    [ $(($(sed -n 's/^StartLimitBurst=//p' lifeboat-http.service) * $(sed -n 's/^RestartSec=//p' lifeboat-http.service))) -lt 300 ]
+    condition=$(sed -n "s|^ExecCondition=/bin/sh -c '\(.*\)'$|\1|p" mirror-compare.service | sed 's/\$\$/$/g')
+    [ -n "$condition" ]
+    export LIFEBOAT_CONFIG=$BATS_TEST_TMPDIR/config
+    run_split sh -c "$condition"
+    assert_status 254
+    mkdir "$LIFEBOAT_CONFIG"
+    echo '{}' >"$LIFEBOAT_CONFIG/mirror-compare.json"
+    run_split sh -c "$condition"
+    assert_status 0
+    LIFEBOAT_NONE=1 run_split sh -c "$condition"
+    assert_status 255 LIFEBOAT_NONE
+}
