@@ -61,6 +61,11 @@ teardown() { [ -z "${work-}" ] || rm -rf --one-file-system "$work"; }
     # By dlopen, which dpkg-shlibdeps cannot see.
     grep -ohE 'dlopen\("[^"]*' "$top"/lib/*/*.c | sort -u | grep -c . | grep -x 1
     grep -F libjwt0 depends
+    # A server that Debian starts at once, on port 80, comes with nobody who did not ask for it.
+    dpkg-deb -f "$deb" Recommends >recommends
+    run_split grep -F lighttpd recommends
+    assert_status 1
+    dpkg-deb -f "$deb" Suggests | grep -F 'lighttpd (>= 1.4.69)'
 }
 
 @test "the timers that are switched on wait for a store and need no configuration" {
@@ -195,14 +200,26 @@ files() { (cd "$root" && find etc usr var/lib ! -path 'var/lib/dpkg/*' ! -path '
     echo 1 >"$root/var/lib/lifeboat/lifeboat.db"
     echo 1 >"$root/var/lib/lifeboat-backup/one"
     echo 1 >"$root/etc/lifeboat/token.key"
+    # What the administrator switched on; what timers leave; the last metrics; his own unit.
+    inside systemctl enable -q lifeboat-http.service lifeboat-work@q1.service lifeboat-follow@box2.service
+    touch "$root/etc/systemd/system/lifeboat-mine@.service"
+    ln -s ../lifeboat-mine@.service "$root/etc/systemd/system/multi-user.target.wants/lifeboat-mine@1.service"
+    install -D -m 644 /dev/null "$root/var/lib/systemd/timers/stamp-lifeboat-verify.timer"
+    install -D -m 644 /dev/null "$root/run/lifeboat/lifeboat.prom"
+    echo LIFEBOAT_SITE=BORP-DNO-01 >>"$root/etc/lifeboat/lifeboat.env"
     inside dpkg -r lifeboat
+    [ ! -e "$root/run/lifeboat" ]
     [ -e "$root/etc/lifeboat/lifeboat.env" ]
+    [ -L "$root/etc/systemd/system/multi-user.target.wants/lifeboat-work@q1.service" ]
     find "$root/usr" -name '*lifeboat*' >left
     [ ! -s left ] || show left
     inside dpkg -P lifeboat
     cat "$root/var/lib/lifeboat/lifeboat.db" "$root/var/lib/lifeboat-backup/one" "$root/etc/lifeboat/token.key"
     rm "$root/var/lib/lifeboat/lifeboat.db" "$root/var/lib/lifeboat-backup/one"
     rm -r "$root/etc/lifeboat"
+    grep -x LIFEBOAT_SITE=BORP-DNO-01 "$root/var/backups/lifeboat.env"
+    [ -e "$root/etc/systemd/system/multi-user.target.wants/lifeboat-mine@1.service" ]
+    rm "$root/etc/systemd/system/multi-user.target.wants/lifeboat-mine@1.service" "$root/etc/systemd/system/lifeboat-mine@.service"
     files | diff before -
     find "$root/etc/systemd" "$root/var/lib/systemd" -name '*lifeboat*' -o -name 'mirror-*' >left
     [ ! -s left ] || show left
@@ -214,6 +231,7 @@ files() { (cd "$root" && find etc usr var/lib ! -path 'var/lib/dpkg/*' ! -path '
     echo 1 >"$root/var/lib/lifeboat-backup/one"
     echo 1 >"$root/etc/lifeboat/token.key"
     touch "$root/etc/lifeboat/purge-data"
+    echo LIFEBOAT_SITE=BORP-DNO-01 >>"$root/etc/lifeboat/lifeboat.env"
     inside dpkg -r lifeboat
     [ -e "$root/var/lib/lifeboat/lifeboat.db" ]
     inside sh -euc 'mount -t tmpfs tmpfs /var/lib/lifeboat-backup
@@ -222,6 +240,6 @@ files() { (cd "$root" && find etc usr var/lib ! -path 'var/lib/dpkg/*' ! -path '
         cat /var/lib/lifeboat-backup/disk' >log 2>&1
     grep -F '/var/lib/lifeboat-backup: another disk is mounted there' log
     grep -x 1 log
-    for f in /var/lib/lifeboat /var/lib/mirror /var/log/lifeboat /etc/lifeboat; do [ ! -e "$root$f" ]; done
+    for f in /var/lib/lifeboat /var/lib/mirror /var/log/lifeboat /etc/lifeboat /var/backups/lifeboat.env; do [ ! -e "$root$f" ]; done
     [ -e "$root/var/lib/lifeboat-backup/one" ] # beneath it
 }
