@@ -126,3 +126,20 @@ of() { lifeboat-settings --json | jq -r --arg k "LIFEBOAT_$1" '.[$k] | "\(.value
     run_split lifeboat-settings
     assert_status 78 "$LIFEBOAT_ENV:1: no such setting: LIFEBOAT_SIET"
 }
+
+@test "settings.bash: the status folder that root makes is for whoever has the one it is in" {
+    [ "$(id -u)" -eq 0 ] || skip 'only root can do that'
+    mkdir theirs
+    chown 65534:65534 theirs
+    export LIFEBOAT_DB=$PWD/theirs/lifeboat.db
+    lifeboat-follow --watch
+    [ "$(stat -c '%u:%g %a' theirs/status)" = '65534:65534 755' ]
+    rmdir theirs/status
+    bash -euc '. "$1/settings.bash"; settings_read; status_put x "{}"' x "$top/scripts"
+    [ "$(stat -c '%u:%g %a' theirs/status)" = '65534:65534 755' ]
+    [ "$(cat theirs/status/x.json)" = '{}' ]
+    # One that is there stays as it is.
+    chown 4242 theirs/status
+    bash -euc '. "$1/settings.bash"; settings_read; status_put x "{}"' x "$top/scripts"
+    [ "$(stat -c %u theirs/status)" = 4242 ]
+}
