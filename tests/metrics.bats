@@ -268,6 +268,21 @@ open("hold").read()'
     tail -n 1 status/history.jsonl | jq_true '.before.day == "2096-11-23" and .before.hourly == 0'
 }
 
+@test "a status folder that a unit may not write to: what to do is said" {
+    mkdir ro
+    unshare --mount mount -t tmpfs -o ro none ro || skip 'nothing can be mounted here'
+    mkevents 1 | evstore-append -q
+    in_ro() { # FOLDER
+        LIFEBOAT_STATUS_DIR=$PWD/$1 unshare --mount sh -c 'mount -t tmpfs -o ro none ro && exec lifeboat-metrics --history'
+    }
+    for folder in ro ro/status; do
+        run_split in_ro "$folder"
+        assert_status 77 'Read-only file system'
+        assert_status 77 '(a service wants ReadWritePaths= for it: lifeboat(7), LIFEBOAT_DB)'
+        assert_line 'lifeboat_up 1'
+    done
+}
+
 @test "the history is bounded" {
     mkevents 1 | evstore-append -q
     mkdir status

@@ -27,6 +27,13 @@ char *status_path(const char *file)
     return n < 0 ? NULL : path;
 }
 
+/* A service may write only where its unit says. */
+static const char *hint(void)
+{
+    return errno == EROFS ? " (a service wants ReadWritePaths= for it: lifeboat(7), LIFEBOAT_DB)"
+                          : "";
+}
+
 /* Others read it, whatever our umask. */
 int status_folder(struct err *e)
 {
@@ -37,7 +44,9 @@ int status_folder(struct err *e)
         return err_memory(e);
     path[strlen(path) - 2] = '\0';
     if (mkdir(path, 0755)) {
-        rc = errno == EEXIST ? 0 : err_sys(e, EX_CANTCREAT, "unable to make the folder %s", path);
+        rc = errno == EEXIST
+                 ? 0
+                 : err_sys(e, EX_CANTCREAT, "unable to make the folder %s%s", path, hint());
     } else {
         fd = (int)TEMP_FAILURE_RETRY(open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
         if (fd >= 0) {
@@ -68,7 +77,7 @@ int status_replace(const char *path, struct span text, bool lasting, struct err 
         return err_memory(e);
     fd = (int)TEMP_FAILURE_RETRY(mkostemp(aside, O_CLOEXEC));
     if (fd < 0) {
-        rc = err_sys(e, EX_CANTCREAT, "unable to make %s", aside);
+        rc = err_sys(e, EX_CANTCREAT, "unable to make %s%s", aside, hint());
     } else {
         rc = fill(fd, path, text, lasting, e);
         close(fd);
