@@ -347,4 +347,50 @@ want 0 systemctl is-active lifeboat-http.service lifeboat-work@letters.service l
 want 3 systemctl is-active lifeboat-cloud-sync.timer mirror-send.timer mirror-compare.timer
 failed
 verdict 'installed again: what was switched on runs, servers and instances too, and nothing else'
+
+# --- as the manual has it -----------------------------------------------------------
+
+# typed AFTER TO: the lines that lifeboat(7) has one type, from one line of it to another,
+# after # by root, after $ by lifeboat.
+typed() {
+    sed -n "/$1/,/$2/p" "$top/man/lifeboat.7" | sed -n '/^\.Bd/,/^\.Ed/p' | grep -v '^\.' |
+        sed 's/\\e/\\/g; s|/usr/local|/usr|g; s/^\$ exit$/END/; s/^# su - lifeboat$/su - lifeboat -s \/bin\/bash <<\\END/; s/^[#$] //'
+}
+want 0 touch /etc/lifeboat/purge-data
+want 0 dpkg -P lifeboat
+within sh -c 'find /etc /run /var ! -path "/var/lib/dpkg/*" ! -path "/var/log/*" -name "*lifeboat*"; systemctl list-units --no-legend --plain "lifeboat-*"' |
+    grep -vE '/(tmp|log)/' >out
+[ ! -s out ] || finding "left: $(cat out)"
+want 0 systemctl unset-environment LIFEBOAT_NOW
+want 0 dpkg -i /lifeboat.deb
+typed '^.Sh FIRST' '^.Sh PIPE' | sed 's/| lpr/>paper/' >steps
+[ "$(wc -l <steps)" -ge 10 ] || finding "the first steps: $(cat steps)"
+want 0 bash -euc "$(cat steps)"
+has out '"text":"it works"' 'the first event'
+has out 'lifeboat-drill: ok: 1 events back' 'the drill'
+has out 'lifeboat-verify.timer' 'the timers'
+want 0 grep -q BORP-DNO-01 paper
+[ "$(within stat -c %U /etc/lifeboat/token.key)" = lifeboat ] || finding 'the key is not for the front'
+failed
+verdict 'purged with its data nothing is left; the first steps of lifeboat(7), as they are typed'
+
+want 0 install -d -o lifeboat -g lifeboat /srv/lifeboat
+within sh -c 'echo LIFEBOAT_DB=/srv/lifeboat/lifeboat.db >>/etc/lifeboat/lifeboat.env'
+# By root, and yet for the services.
+want 0 evstore-append --type NOTE_ADDED --entity note/1 --actor ana '{}'
+began=$(mark)
+want 1 systemctl start lifeboat-metrics.service
+since "$began" -o cat -u lifeboat-metrics >log
+has log 'unable to make the folder /srv/lifeboat/status.*ReadWritePaths=.*lifeboat\(7\), LIFEBOAT_DB' 'what is to be done'
+within systemctl reset-failed
+typed '^.It Ev LIFEBOAT_DB$' '^.It Ev LIFEBOAT_SITE$' >steps
+want 0 bash -euc "$(cat steps)"
+for unit in $(units service | grep -v @) lifeboat-backup@hourly.service lifeboat-report@monthly.service; do
+    [ "$unit" != lifeboat-http.service ] || continue
+    want 0 systemctl start "$unit"
+done
+want 0 test -s /srv/lifeboat/status/drill.json -a -s /srv/lifeboat/status/maintain.json
+want 1 test -e /var/lib/lifeboat/status/maintain.json
+failed
+verdict 'a store in another folder: who says what is missing, and what lifeboat(7) says of it'
 conclude
