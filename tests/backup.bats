@@ -434,6 +434,9 @@ refit() {
     # A store that was given another name goes on with its own.
     LIFEBOAT_SITE=shop-2 run_split lifeboat-backup hourly
     assert_status 0 "on $(names | tail -n 1)"
+    LIFEBOAT_SITE=shop-2 run_split lifeboat-restore-latest -d renamed.db
+    assert_status 0
+    [ "$(digest -d renamed.db)" = "$(digest)" ]
 }
 
 @test "restore: a store that is damaged is named, and no backup is blamed for it" {
