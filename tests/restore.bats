@@ -1342,3 +1342,19 @@ evstore-restore: 1 received: 1 stored, 0 already present, 0 rejected (0 in confl
     LIFEBOAT_MEMORY=tiny restore ev
     assert_status 78 'LIFEBOAT_MEMORY: tiny: wants small or large'
 }
+
+@test "a copy that VACUUM INTO made gets its write-ahead log back from the first that writes" {
+    mkevents 5 | evstore-restore -q
+    for command in 'evstore-restore -q' 'evstore-append -q'; do
+        rm -f copy.db*
+        sqlite3 lifeboat.db "VACUUM INTO 'copy.db'"
+        [ "$(sqlite3 copy.db 'PRAGMA journal_mode')" = delete ]
+        mkevents 5 more >more.jsonl
+        # shellcheck disable=SC2086 # its words
+        run_split $command -d copy.db more.jsonl
+        assert_status 0
+        [[ $errout != *projections* ]]
+        [ "$(sqlite3 copy.db 'PRAGMA journal_mode')" = wal ]
+        [[ $(evstore-export -d copy.db --digest) == 'lifeboat1 10 '* ]]
+    done
+}

@@ -402,6 +402,16 @@ static bool cannot_be_written(const struct err *e)
     return e->status == EX_NOPERM || e->status == EX_IOERR || e->status == EX_CANTCREAT;
 }
 
+/* What VACUUM INTO, or SQLite's shell, made of a store has no write-ahead log, and without
+ * one readers and writers shut each other out. Where that cannot be changed, because
+ * somebody reads just now, whoever comes next does so; what else is wrong shows later. */
+static void want_log(struct store *st)
+{
+    struct err ignored;
+
+    db_exec(&st->db, "PRAGMA journal_mode = WAL", &ignored);
+}
+
 static int open_existing(struct store *st, enum store_mode mode, struct err *e)
 {
     struct err first;
@@ -412,8 +422,10 @@ static int open_existing(struct store *st, enum store_mode mode, struct err *e)
     inside = open_file(st, SQLITE_OPEN_READWRITE, e) ? -1 : look_inside(st, e);
     if (inside == 1 && mode == STORE_READ)
         return db_exec(&st->db, "PRAGMA query_only = ON", e);
-    if (inside == 1)
+    if (inside == 1) {
+        want_log(st);
         return st->version < STORE_VERSION ? migrate(st, e) : 0;
+    }
     db_close(&st->db);
     first = *e;
     if (inside < 0 && mode == STORE_READ && cannot_be_written(e) && !open_unchanging(st, e))
