@@ -53,6 +53,21 @@ stand_in() {
     [ "$(events_there)" -eq 60 ]
 }
 
+@test "each push is noted: when, what came of it, and when one went well" {
+    mkevents 5 | evstore-restore -q
+    LIFEBOAT_NOW=1795378000000 lifeboat-hub push -q
+    jq_true '. == {ts: 1795378000000, ok: true, status: 0, sent: 5, new: 5, conflicts: 0, last_ok: 1795378000000}' status/hub.json
+    LIFEBOAT_NOW=1795378096000 run_split lifeboat-hub push --hub postgresql://127.0.0.1:1/x
+    assert_status 69
+    jq_true '. == {ts: 1795378096000, ok: false, status: 69, sent: 0, new: 0, conflicts: 0, last_ok: 1795378000000}' status/hub.json
+    lifeboat-metrics | grep -x 'lifeboat_hub_ok 0'
+    # Nothing else is a push.
+    rm status/hub.json
+    lifeboat-hub status >/dev/null
+    lifeboat-hub pull -q >/dev/null
+    [ ! -e status/hub.json ]
+}
+
 @test "a copy that was re-spelled is no conflict; another value is, is kept, told each time, and can be had" {
     echo '{"event_id":"e1","entity_type":"a","entity_id":"1","actor_id":"q","ts_device":1,"event_type":"T","payload":{"n":1.0}}' | evstore-restore -q
     lifeboat-hub push -q

@@ -32,6 +32,7 @@ everything() {
     status_file drill <<<'{"ts":1795300000000,"ok":false,"backup_at":1795299000000,"rto_ms":61500,"rpo_ms":900000,"last_ok":1794000000000}'
     status_file follow-box-2 <<<'{"ts":1795378096000,"connected":true,"behind":3,"lag_ms":42}'
     status_file heard-main <<<'{"ts":1795378096000,"heard_at":1795378090000,"gone":false}'
+    status_file hub <<<'{"ts":1795378096000,"ok":false,"status":69,"sent":0,"new":0,"conflicts":2,"last_ok":1795378000000}'
     status_file maintain <<<'{"ts":1795300000000,"ok":true,"ms":71,"unknown":{"to":["us"]}}'
     status_file report <<<'{"ts":1795300000000,"kind":"quarterly","growth_bytes_a_day":12345,"days_until_full":null}'
     requests 50 >requests.log
@@ -83,6 +84,9 @@ follow_behind_events{host="box-2"} 3
 follow_lag_seconds{host="box-2"} 0.042
 heard_age_seconds{source="main"} 6
 heard_gone{source="main"} 0
+hub_ok 0
+hub_age_seconds 96
+hub_conflicts 2
 maintain_ok 1
 maintain_age_seconds 78096
 maintain_duration_seconds 0.071
@@ -90,10 +94,10 @@ growth_bytes_per_day 12345
 mirror_streak_days 0
 END
     [ "$(grep -c days_until_full metrics)" -eq 0 ]
-    [ "$(grep -c '^lifeboat_status_unreadable{file=".*"} 0$' metrics)" -eq 6 ]
+    [ "$(grep -c '^lifeboat_status_unreadable{file=".*"} 0$' metrics)" -eq 7 ]
     rm -r status
     metrics
-    [ "$(grep -cE '^lifeboat_(backup|drill|follow|heard|maintain|status|growth)' metrics)" -eq 0 ]
+    [ "$(grep -cE '^lifeboat_(backup|drill|follow|heard|hub|maintain|status|growth)' metrics)" -eq 0 ]
 }
 
 @test "a file of the status folder that is broken is said to be, and the others are read" {
