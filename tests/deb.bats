@@ -117,6 +117,7 @@ debian_here() {
     # shellcheck source=/dev/null
     . "$top/tests/container.bash"
     [ "$(id -u)" -eq 0 ] || skip 'a chroot needs root'
+    unshare --mount true 2>/dev/null || skip 'no mounts of its own can be had here'
     debian "$root" || skip "$why"
     cp "$deb" "$root/lifeboat.deb"
     inside dpkg -i /lifeboat.deb
